@@ -1,0 +1,259 @@
+//! The summary of a dump: everything that can be said without looking inside values.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::compat::Features;
+use crate::codec::module::ModuleId;
+use crate::error::{Error, Result};
+use crate::model::{Batch, Buffers, Entry, Eviction, Kind, Origin, Record};
+use crate::pipeline::{Input, Work, run};
+use crate::rdb::End;
+
+/// All that `info` shows.
+#[derive(Clone, Default)]
+pub struct Summary {
+    /// Aux fields in file order, without the slot infos that Valkey puts between keys.
+    pub aux: Vec<(Vec<u8>, Vec<u8>)>,
+    /// By number.
+    pub databases: BTreeMap<u64, Database>,
+    /// By type and encoding; most of it unsorted.
+    pub types: Vec<(TypeKey, EncodingTally)>,
+    /// Source of each function library.
+    pub functions: Vec<Vec<u8>>,
+    /// Modules with values or aux data here.
+    pub modules: BTreeMap<ModuleId, ModuleUse>,
+    /// Keys with an idle time.
+    pub idle: u64,
+    /// Keys with an access counter.
+    pub freq: u64,
+    /// Keys with metadata of modules.
+    pub with_meta: u64,
+    /// Slots of which the file gives key counts.
+    pub slots: u64,
+    /// Unfinished slot imports.
+    pub slot_imports: u64,
+    /// Hash templates.
+    pub templates: u64,
+    /// What decides who can load it.
+    pub features: Features,
+}
+
+/// A database.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Database {
+    /// Keys in it.
+    pub keys: u64,
+    /// Keys that have an expiry.
+    pub expires: u64,
+    /// Keys whose expiry has passed.
+    pub expired: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+}
+
+/// A row of the table of types.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TypeKey {
+    /// The kind of value.
+    pub kind: Kind,
+    /// Whose, for module values.
+    pub module: Option<ModuleId>,
+    /// The encoding.
+    pub encoding: &'static str,
+}
+
+/// What stands in a row of the table of types.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct EncodingTally {
+    /// Number of keys.
+    pub keys: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+}
+
+/// What a module has in the file.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ModuleUse {
+    /// Number of keys.
+    pub values: u64,
+    /// Records of aux data.
+    pub aux: u64,
+}
+
+impl Summary {
+    fn entry(&mut self, entry: &Entry<'_>, now: i64) {
+        let db = self.databases.entry(entry.db).or_default();
+        db.keys += 1;
+        db.bytes += entry.size;
+        if let Some(at) = entry.expiry {
+            db.expires += 1;
+            db.expired += u64::from(at <= now);
+        }
+        match entry.eviction {
+            Eviction::Idle(_) => self.idle += 1,
+            Eviction::Freq(_) => self.freq += 1,
+            Eviction::None => {}
+        }
+        if !entry.meta.is_empty() {
+            self.with_meta += 1;
+            self.features.key_meta = true;
+        }
+        let module = entry.value.module();
+        if let Some(id) = module {
+            self.modules.entry(id).or_default().values += 1;
+        }
+        self.features.note(entry.value.rdb_type);
+        let key = TypeKey { kind: entry.value.kind(), module, encoding: entry.value.encoding() };
+        self.count(key, EncodingTally { keys: 1, bytes: entry.size });
+    }
+
+    fn count(&mut self, key: TypeKey, more: EncodingTally) {
+        // There are few of them, and one look at a short list is quicker than any table.
+        let tally = match self.types.iter_mut().position(|(known, _)| *known == key) {
+            Some(i) => &mut self.types[i].1,
+            None => {
+                self.types.push((key, EncodingTally::default()));
+                let last = self.types.len() - 1;
+                &mut self.types[last].1
+            }
+        };
+        tally.keys += more.keys;
+        tally.bytes += more.bytes;
+    }
+
+    fn other(&mut self, record: &Record<'_>) {
+        match *record {
+            Record::Aux { name: b"slot-info", .. } => self.slots += 1,
+            Record::Aux { name, value } => self.aux.push((name.to_vec(), value.to_vec())),
+            Record::Function(code) => {
+                self.features.functions = true;
+                self.functions.push(code.to_vec());
+            }
+            Record::FunctionPreGa { name, engine, .. } => {
+                self.features.functions_pre_ga = true;
+                self.functions.push([b"#!", engine, b" name=", name].concat());
+            }
+            Record::ModuleAux { id, .. } => {
+                self.features.module_aux = true;
+                self.modules.entry(id).or_default().aux += 1;
+            }
+            Record::SlotInfo { .. } => {
+                self.features.slot_info = true;
+                self.slots += 1;
+            }
+            Record::SlotImport { .. } => {
+                self.features.slot_import = true;
+                self.slot_imports += 1;
+            }
+            Record::Template { .. } => {
+                self.features.templates = true;
+                self.templates += 1;
+            }
+            Record::SelectDb(_) | Record::ResizeDb { .. } | Record::Entry(_) => {}
+        }
+    }
+
+    /// Adds what another worker has seen.
+    fn merge(&mut self, other: Summary) {
+        self.aux.extend(other.aux);
+        self.functions.extend(other.functions);
+        for (db, more) in other.databases {
+            let all = self.databases.entry(db).or_default();
+            all.keys += more.keys;
+            all.expires += more.expires;
+            all.expired += more.expired;
+            all.bytes += more.bytes;
+        }
+        for (key, more) in other.types {
+            self.count(key, more);
+        }
+        for (id, more) in other.modules {
+            let all = self.modules.entry(id).or_default();
+            all.values += more.values;
+            all.aux += more.aux;
+        }
+        self.idle += other.idle;
+        self.freq += other.freq;
+        self.with_meta += other.with_meta;
+        self.slots += other.slots;
+        self.slot_imports += other.slot_imports;
+        self.templates += other.templates;
+        self.features.merge(&other.features);
+    }
+
+    /// The value of an aux field; names are compared as servers do, without regard to case.
+    pub fn aux(&self, name: &str) -> Option<&[u8]> {
+        let named = self.aux.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
+        named.map(|(_, value)| value.as_slice())
+    }
+
+    /// All databases together.
+    pub fn total(&self) -> Database {
+        self.databases.values().fold(Database::default(), |a, b| Database {
+            keys: a.keys + b.keys,
+            expires: a.expires + b.expires,
+            expired: a.expired + b.expired,
+            bytes: a.bytes + b.bytes,
+        })
+    }
+}
+
+/// A worker that counts.
+struct Counter {
+    summary: Summary,
+    now: i64,
+    buffers: Buffers,
+}
+
+impl Work for Counter {
+    type Output = ();
+
+    fn batch(&mut self, batch: &Batch, _: &mut ()) -> Result<()> {
+        let Counter { summary, now, buffers } = self;
+        batch.each(buffers, |record, _| {
+            match &record {
+                Record::Entry(entry) => summary.entry(entry, *now),
+                other => summary.other(other),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What came of summing up a whole file.
+pub struct Summarized {
+    /// The counts, up to the damage if there is one.
+    pub summary: Summary,
+    /// Where the file comes from.
+    pub origin: Arc<Origin>,
+    /// How it ended, if it was read to its end.
+    pub end: Option<End>,
+    /// What stopped the reading before.
+    pub damage: Option<Error>,
+}
+
+/// Reads the whole input and sums it up as of `now` (Unix time in ms). Damage does not make it fail: what was read
+/// until there is the answer.
+pub fn summarize(input: &mut Input, threads: NonZeroUsize, now: i64) -> Summarized {
+    input.reader.verify(false);
+    let counter = || Counter { summary: Summary::default(), now, buffers: Buffers::default() };
+    let mut head = counter();
+    let mut damage = None;
+    if let Some(batch) = input.reader.take_head() {
+        damage = head.batch(&batch, &mut ()).err();
+    }
+    let mut summary = head.summary;
+    let meter = input.meter.clone();
+    if damage.is_none() {
+        let (workers, outcome) =
+            run(&mut input.reader, threads, &meter, counter, |()| Ok(ControlFlow::Continue(())));
+        workers.into_iter().for_each(|worker| summary.merge(worker.summary));
+        damage = outcome.err();
+    }
+    summary.types.sort_by_key(|(key, tally)| (key.kind, key.module, std::cmp::Reverse(tally.bytes)));
+    let origin = input.reader.origin().clone();
+    Summarized { summary, origin, end: input.reader.end().cloned(), damage }
+}

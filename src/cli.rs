@@ -1,0 +1,206 @@
+//! The command line as a whole: the commands, the flags that they share, and what they answer.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Parser, Subcommand};
+use rdbkit::model::{Filter, Glob, Ttl};
+use rdbkit::pipeline::{self, Input};
+use rdbkit::{Error, Result};
+
+use crate::cmd;
+
+/// Read, inspect, check and export Redis and Valkey RDB files of every version and dialect
+#[derive(Parser)]
+#[command(
+    name = "rdbkit",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  rdbkit info dump.rdb                       what is in this file, and who can load it
+  rdbkit keys dump.rdb --sort size --limit 20
+  rdbkit get dump.rdb user:1
+  rdbkit export dump.rdb -o backup.json
+  rdbkit check dump.rdb
+
+FILE may be '-' for standard input, and may be compressed with gzip, zstd or lz4.
+Exit status: 0 done / yes, 1 the answer is no (damage found, no such key), 2 trouble."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What `rdbkit` can do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Info(cmd::info::Info),
+    Keys(cmd::keys::Keys),
+    Get(cmd::get::Get),
+    Export(cmd::export::Export),
+    Check(cmd::check::Check),
+    Completions(cmd::completions::Completions),
+    Man(cmd::man::Man),
+}
+
+/// Flags that every command takes.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Common {
+    /// Number of worker threads; all cores if not given. The output is the same for every number
+    #[arg(long, global = true, value_name = "N", help_heading = "General")]
+    threads: Option<NonZeroUsize>,
+    /// Show no progress
+    #[arg(long, short, global = true, help_heading = "General")]
+    pub(crate) quiet: bool,
+}
+
+impl Common {
+    pub(crate) fn threads(self) -> NonZeroUsize {
+        self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+/// Opens FILE; every command does so with this.
+pub(crate) fn open(path: &Path) -> Result<Input> {
+    pipeline::open(path)
+}
+
+/// What a command answers: exit status 0 or 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// Done, or yes.
+    Yes,
+    /// The answer is no.
+    No,
+}
+
+/// Prints a message; if even that can't be done there is nobody to tell.
+pub(crate) fn complain(message: &dyn std::fmt::Display) {
+    drop(writeln!(std::io::stderr(), "rdbkit: {message}"));
+}
+
+/// Now, as Unix time in ms.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Which keys: the same flags in every command that takes keys one by one.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Which keys (all conditions must hold)")]
+pub(crate) struct FilterArgs {
+    /// Only these databases
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    db: Vec<u64>,
+    /// Only keys that match this glob pattern, as in KEYS: * ? [a-z] \x. May be given several times
+    #[arg(long, value_name = "GLOB")]
+    key: Vec<String>,
+    /// Only keys in which this regular expression is found. May be given several times
+    #[arg(long, value_name = "RE")]
+    key_regex: Vec<String>,
+    /// Only these types: string, list, set, zset, hash, stream, array, vectorset, module, or a module type's name
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    types: Vec<String>,
+    /// Only keys whose expiry is so: any, none, expired, '<1h' (goes within an hour), '>7d' (stays longer than that)
+    #[arg(long, value_name = "COND", value_parser = parse_ttl)]
+    ttl: Option<Ttl>,
+    /// Only keys that take at least so many bytes in the file (also 10k, 5M, 1G)
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    min_size: Option<u64>,
+    /// Only keys that take at most so many bytes in the file
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    max_size: Option<u64>,
+    /// Only keys in these cluster slots
+    #[arg(long, value_name = "A-B", value_delimiter = ',', value_parser = parse_slots)]
+    slot: Vec<RangeInclusive<u16>>,
+    /// The opposite: only keys for which the conditions do not all hold
+    #[arg(long)]
+    not: bool,
+}
+
+impl FilterArgs {
+    /// Whether databases were named.
+    pub(crate) fn names_db(&self) -> bool {
+        !self.db.is_empty()
+    }
+
+    /// The filter that the flags describe.
+    pub(crate) fn filter(&self) -> Result<Filter> {
+        let regex = |re: &String| {
+            regex::bytes::Regex::new(re).map_err(|e| Error::usage(format!("--key-regex {re}: {}", one_line(&e))))
+        };
+        Ok(Filter {
+            dbs: self.db.clone(),
+            globs: self.key.iter().map(|glob| Glob::new(glob.as_bytes())).collect(),
+            regexes: self.key_regex.iter().map(regex).collect::<Result<_>>()?,
+            types: self.types.clone(),
+            ttl: self.ttl,
+            min_size: self.min_size,
+            max_size: self.max_size,
+            slots: self.slot.clone(),
+            not: self.not,
+            now: now(),
+        })
+    }
+}
+
+/// The last line of a regex error says what is wrong; those before it draw a picture.
+fn one_line(e: &regex::Error) -> String {
+    let text = e.to_string();
+    text.lines().last().unwrap_or_default().trim().to_owned()
+}
+
+fn parse_ttl(text: &str) -> Result<Ttl, String> {
+    let ms = |duration: &str| {
+        let parsed = humantime::parse_duration(duration).map_err(|e| format!("{duration:?}: {e}"))?;
+        i64::try_from(parsed.as_millis()).map_err(|_| format!("{duration:?} is too long"))
+    };
+    match text {
+        "any" => Ok(Ttl::Any),
+        "none" => Ok(Ttl::None),
+        "expired" => Ok(Ttl::Expired),
+        _ => match text.split_at_checked(1) {
+            Some(("<", duration)) => Ok(Ttl::Below(ms(duration)?)),
+            Some((">", duration)) => Ok(Ttl::Above(ms(duration)?)),
+            _ => Err("use any, none, expired, '<1h' or '>7d'".into()),
+        },
+    }
+}
+
+/// A number of bytes; k, M and G are powers of 1024 as in redis.conf's kb, mb and gb.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
+        _ => return Err("use a number of bytes, or 10k, 5M, 1G".into()),
+    };
+    let n: u64 = digits.parse().map_err(|_| "use a number of bytes, or 10k, 5M, 1G".to_owned())?;
+    n.checked_mul(1 << shift).ok_or_else(|| "that is too large".into())
+}
+
+fn parse_slots(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) if first <= last && last < rdbkit::model::SLOTS => Ok(first..=last),
+        _ => Err("use a slot from 0 to 16383, or a range such as 0-5460".into()),
+    }
+}
+
+/// Where results go.
+#[derive(Args)]
+pub(crate) struct OutputArgs {
+    /// Write to this file instead of standard output; it appears under its name when it is complete
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace OUT if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}

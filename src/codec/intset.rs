@@ -1,0 +1,61 @@
+//! Intset: `width:u32le n:u32le`, then n signed little-endian integers in ascending order (`intset.c`).
+
+use super::Cursor;
+use crate::error::{Error, Result};
+
+/// The members of an intset.
+pub struct Intset<'a> {
+    body: &'a [u8],
+    width: usize,
+}
+
+impl<'a> Intset<'a> {
+    /// Checks the header against the blob's length.
+    pub fn new(blob: &'a [u8]) -> Result<Intset<'a>> {
+        let mut cur = Cursor::new(blob);
+        let (width, n) = (cur.u32_le()? as usize, cur.u32_le()? as usize);
+        if !matches!(width, 2 | 4 | 8) {
+            return Err(Error::malformed(format!("intset: width {width}")));
+        }
+        let body = cur.rest();
+        if n.checked_mul(width) != Some(body.len()) {
+            return Err(Error::malformed(format!("intset: {n} members of {width} bytes in {}", body.len())));
+        }
+        Ok(Intset { body, width })
+    }
+
+    /// How many members there are.
+    pub fn count(&self) -> u64 {
+        (self.body.len() / self.width) as u64
+    }
+
+    /// The members.
+    pub fn members(&self) -> impl Iterator<Item = i64> + 'a {
+        let width = self.width;
+        self.body.chunks_exact(width).map(move |m| {
+            let mut wide = [if m[width - 1] < 0x80 { 0 } else { 0xff }; 8];
+            wide[..width].copy_from_slice(m);
+            i64::from_le_bytes(wide)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_signed() {
+        let set = Intset::new(&[2, 0, 0, 0, 3, 0, 0, 0, 0xff, 0xff, 2, 0, 0x2c, 1]).unwrap();
+        assert_eq!(set.members().collect::<Vec<_>>(), [-1, 2, 300]);
+        let wide = Intset::new(&[8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80]).unwrap();
+        assert_eq!(wide.members().collect::<Vec<_>>(), [i64::MIN]);
+    }
+
+    #[test]
+    fn sizes_must_agree() {
+        assert!(Intset::new(&[2, 0, 0, 0, 3, 0, 0, 0, 0xff, 0xff]).is_err());
+        assert!(Intset::new(&[3, 0, 0, 0, 0, 0, 0, 0]).is_err());
+        assert!(Intset::new(&[2, 0, 0]).is_err());
+    }
+}

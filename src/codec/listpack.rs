@@ -1,0 +1,238 @@
+//! Listpack (`listpack.c`).
+//!
+//! ```text
+//! total:u32le  count:u16le  element*  FF
+//! element = encoding+data, back length (7 bits a byte, last byte holds the lowest)
+//!
+//! 0xxxxxxx                 integer 0…127
+//! 10llllll  data           string of up to 63 bytes
+//! 110vvvvv v               13-bit signed integer
+//! 1110llll l  data         string of up to 4095 bytes
+//! F0 u32le  data           string
+//! F1 F2 F3 F4              16-, 24-, 32-, 64-bit signed little-endian integer
+//! ```
+
+use super::{Item, packed};
+use crate::error::{Error, Result};
+
+const HEADER: usize = 6;
+/// In the header: more elements than it can say.
+const UNKNOWN: u64 = u16::MAX as u64;
+
+/// A listpack, read from front to back.
+#[derive(Clone)]
+pub struct Listpack<'a> {
+    /// All of it.
+    blob: &'a [u8],
+    pos: usize,
+    seen: u64,
+}
+
+impl<'a> Listpack<'a> {
+    /// Checks the header, the total and the terminator.
+    #[inline]
+    pub fn new(blob: &'a [u8]) -> Result<Listpack<'a>> {
+        let total = blob.first_chunk::<4>().map(|b| u32::from_le_bytes(*b));
+        if blob.len() <= HEADER || total.map(|t| t as usize) != Some(blob.len()) {
+            return Err(Error::malformed(format!(
+                "listpack: {} bytes, its header says {}",
+                blob.len(),
+                total.unwrap_or(0)
+            )));
+        }
+        if blob[blob.len() - 1] != 0xff {
+            return Err(Error::malformed("listpack: no terminator at its end"));
+        }
+        Ok(Listpack { blob, pos: HEADER, seen: 0 })
+    }
+
+    /// How many elements the header declares; `None` when it does not know.
+    pub fn declared(&self) -> Option<u64> {
+        packed::declared(self.blob, 4)
+    }
+
+    /// The next element; `None` at the end.
+    #[inline]
+    #[allow(clippy::should_implement_trait, reason = "fallible and lending: `?` reads better than a nested Option")]
+    pub fn next(&mut self) -> Result<Option<Item<'a>>> {
+        let rest = &self.blob[self.pos..];
+        let first = rest[0];
+        let (item, size) = match first {
+            0..0x80 => (Item::Int(i64::from(first)), 1),
+            0x80..0xc0 => self.string(1, first as usize & 0x3f)?,
+            0xc0..0xe0 => {
+                let [hi, lo] = self.bytes(0)?;
+                let unsigned = i64::from(hi & 0x1f) << 8 | i64::from(lo);
+                (Item::Int(if unsigned < 0x1000 { unsigned } else { unsigned - 0x2000 }), 2)
+            }
+            0xe0..0xf0 => {
+                let [hi, lo] = self.bytes(0)?;
+                self.string(2, (hi as usize & 0x0f) << 8 | lo as usize)?
+            }
+            0xf0 => self.string(5, u32::from_le_bytes(self.bytes(1)?) as usize)?,
+            0xf1 => (Item::Int(i64::from(i16::from_le_bytes(self.bytes(1)?))), 3),
+            0xf2 => {
+                let [a, b, c] = self.bytes(1)?;
+                (Item::Int(i64::from(i32::from_le_bytes([0, a, b, c]) >> 8)), 4)
+            }
+            0xf3 => (Item::Int(i64::from(i32::from_le_bytes(self.bytes(1)?))), 5),
+            0xf4 => (Item::Int(i64::from_le_bytes(self.bytes(1)?)), 9),
+            0xff => return self.end(),
+            _ => return Err(self.bad(format!("encoding byte 0x{first:02x}"))),
+        };
+        self.back_length(size)?;
+        self.seen += 1;
+        Ok(Some(item))
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(&self, skip: usize) -> Result<[u8; N]> {
+        let rest = &self.blob[self.pos + skip..];
+        rest.first_chunk::<N>().copied().ok_or_else(|| self.bad("an element runs over the end"))
+    }
+
+    #[inline]
+    fn string(&self, head: usize, len: usize) -> Result<(Item<'a>, usize)> {
+        match self.blob.get(self.pos + head..self.pos + head + len) {
+            Some(bytes) => Ok((Item::Bytes(bytes), head + len)),
+            None => Err(self.bad("a string runs over the end")),
+        }
+    }
+
+    /// Steps over an element of `size` bytes and its back length, which must say the same.
+    #[inline]
+    fn back_length(&mut self, size: usize) -> Result<()> {
+        let at = self.pos + size;
+        let width = if size <= 127 {
+            if self.blob.get(at) != Some(&(size as u8)) {
+                return Err(self.bad("a back length that is not the element's"));
+            }
+            1
+        } else {
+            self.long_back_length(at, size)?
+        };
+        // The terminator at the end is not part of any element, so there is always a byte to come to.
+        if at + width >= self.blob.len() {
+            return Err(self.bad("an element runs over the end"));
+        }
+        self.pos = at + width;
+        Ok(())
+    }
+
+    fn long_back_length(&self, at: usize, size: usize) -> Result<usize> {
+        // The limits of `lpEncodeBacklen`: the last three are one below the powers of two.
+        let width = match size {
+            0..16_383 => 2,
+            16_383..2_097_151 => 3,
+            2_097_151..268_435_455 => 4,
+            _ => 5,
+        };
+        let stored = self.blob.get(at..at + width).ok_or_else(|| self.bad("an element runs over the end"))?;
+        let sound = stored.iter().enumerate().all(|(i, &b)| {
+            let seven = (size >> (7 * (width - 1 - i)) & 0x7f) as u8;
+            b == if i == 0 { seven } else { seven | 0x80 }
+        });
+        if sound { Ok(width) } else { Err(self.bad("a back length that is not the element's")) }
+    }
+
+    #[cold]
+    fn bad(&self, what: impl std::fmt::Display) -> Error {
+        Error::malformed(format!("listpack: {what} (element {}, byte {} of {})", self.seen, self.pos, self.blob.len()))
+    }
+
+    fn end(&self) -> Result<Option<Item<'a>>> {
+        if self.pos != self.blob.len() - 1 {
+            return Err(self.bad("a terminator before its end"));
+        }
+        let declared = self.declared().unwrap_or(UNKNOWN);
+        if declared != UNKNOWN && declared != self.seen {
+            return Err(self.bad(format!("{} elements, its header says {declared}", self.seen)));
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(elements: &[&[u8]], count: u16) -> Vec<u8> {
+        let body: Vec<u8> = elements.concat();
+        let mut blob = ((HEADER + body.len() + 1) as u32).to_le_bytes().to_vec();
+        blob.extend_from_slice(&count.to_le_bytes());
+        blob.extend_from_slice(&body);
+        blob.push(0xff);
+        blob
+    }
+
+    fn items(blob: &[u8]) -> Result<Vec<String>> {
+        let mut list = Listpack::new(blob)?;
+        let mut out = Vec::new();
+        while let Some(item) = list.next()? {
+            out.push(String::from_utf8_lossy(item.text(&mut itoa::Buffer::new())).into_owned());
+        }
+        Ok(out)
+    }
+
+    #[test]
+    fn reads_every_form() {
+        let blob = pack(
+            &[
+                b"\x81a\x02",
+                b"\x03\x01",
+                b"\xdf\xff\x02",
+                b"\xf1\x00\x80\x03",
+                b"\xf2\x00\x00\x80\x04",
+                b"\xf3\x00\x00\x00\x80\x05",
+                b"\xf4\x00\x00\x00\x00\x00\x00\x00\x80\x09",
+                b"\xe0\x01b\x03",
+                b"\xf0\x01\x00\x00\x00c\x06",
+            ],
+            9,
+        );
+        let want = ["a", "3", "-1", "-32768", "-8388608", "-2147483648", "-9223372036854775808", "b", "c"];
+        assert_eq!(items(&blob).unwrap(), want);
+        assert_eq!(items(&[7, 0, 0, 0, 0, 0, 0xff]).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn back_lengths_at_their_limits() {
+        for (size, back) in [
+            (127_usize, vec![127_u8]),
+            (128, vec![1, 0x80]),
+            (16_382, vec![0x7f, 0xfe]),
+            (16_383, vec![0, 0xff, 0xff]),
+            (16_384, vec![1, 0x80, 0x80]),
+        ] {
+            let mut element = Vec::new();
+            let head = if size < 4098 { 2 } else { 5 };
+            let len = size - head;
+            if head == 2 {
+                element.extend_from_slice(&[0xe0 | (len >> 8) as u8, len as u8]);
+            } else {
+                element.push(0xf0);
+                element.extend_from_slice(&(len as u32).to_le_bytes());
+            }
+            element.resize(size, b'x');
+            element.extend_from_slice(&back);
+            assert_eq!(items(&pack(&[&element], 1)).unwrap()[0].len(), len, "size {size}");
+            *element.last_mut().unwrap() ^= 1;
+            assert!(items(&pack(&[&element], 1)).is_err());
+        }
+    }
+
+    #[test]
+    fn refuses_what_lies() {
+        let good = pack(&[b"\x81a\x02", b"\x03\x01"], 2);
+        assert!(items(&good).is_ok());
+        for cut in 0..good.len() {
+            assert!(items(&good[..cut]).is_err());
+        }
+        assert!(items(&pack(&[b"\x81a\x02"], 2)).is_err());
+        assert!(items(&pack(&[b"\x81a\x02"], u16::MAX)).is_ok());
+        assert!(items(&pack(&[b"\xf5\x01"], 1)).is_err());
+        assert!(items(&pack(&[b"\xf0\xff\xff\xff\xff\x05"], 1)).is_err());
+        // An element that swallows the terminator.
+        assert!(items(&pack(&[b"\x82a"], 1)).is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! LZF decompression.
+//!
+//! ```text
+//! 000LLLLL                 L+1 literal bytes follow
+//! LLLooooo o2              copy L+2 bytes from distance (ooooo o2)+1, L = 1…6
+//! 111ooooo x o2            copy x+9 bytes from distance (ooooo o2)+1
+//! ```
+//!
+//! Our own decoder instead of the `lzf` crate, which allocates for each call and is the slower one (README); the crate
+//! is the oracle of the tests.
+
+use crate::error::{Error, Result};
+
+/// One control byte and its operands give at most this many bytes for each of theirs (264 from 3).
+const MAX_EXPANSION: u64 = 88;
+
+/// How far a wide copy may write past the end of what it is for.
+const SLACK: usize = 32;
+
+/// Decompresses `packed` into `buf` and returns the `len` bytes that it must give.
+///
+/// `buf` only grows; a declared `len` that `packed` can't reach is refused before anything is allocated.
+pub fn decompress<'b>(packed: &[u8], len: u64, buf: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+    let len = room_for(packed, len, buf)?;
+    let out = &mut buf[..len + SLACK];
+    if run(packed, out, len, len)? != len {
+        return Err(Error::malformed("LZF: it gives fewer bytes than declared"));
+    }
+    Ok(&buf[..len])
+}
+
+/// Decompresses only as much as is needed for the first `want` bytes; returns at least these where there are as many.
+pub fn decompress_start<'b>(packed: &[u8], len: u64, want: usize, buf: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+    let len = room_for(packed, len, buf)?;
+    let done = run(packed, &mut buf[..len + SLACK], len, want.min(len))?;
+    Ok(&buf[..done])
+}
+
+fn room_for(packed: &[u8], len: u64, buf: &mut Vec<u8>) -> Result<usize> {
+    if len > packed.len() as u64 * MAX_EXPANSION {
+        return Err(Error::malformed(format!("LZF: {} bytes can't give the declared {len}", packed.len())));
+    }
+    let len = len as usize;
+    if buf.len() < len + SLACK {
+        buf.resize(len + SLACK, 0);
+    }
+    Ok(len)
+}
+
+/// Runs until `packed` is used up or `want` bytes are there; says how many there are. `out` has `SLACK` bytes more
+/// than `len`.
+fn run(packed: &[u8], out: &mut [u8], len: usize, want: usize) -> Result<usize> {
+    let (mut from, mut to) = (0, 0);
+    while to < want || (want == len && from < packed.len()) {
+        let Some(&control) = packed.get(from) else { break };
+        from += 1;
+        if control < 32 {
+            let n = control as usize + 1;
+            if n > len - to {
+                return Err(overlong());
+            }
+            match packed.get(from..from + 32) {
+                // The common case: copy 32 bytes whatever the run, the next instruction overwrites the surplus.
+                Some(wide) => out[to..to + 32].copy_from_slice(wide),
+                None => {
+                    let run = packed.get(from..from + n).ok_or_else(cut)?;
+                    out[to..to + n].copy_from_slice(run);
+                }
+            }
+            from += n;
+            to += n;
+        } else {
+            let mut n = (control >> 5) as usize + 2;
+            if n == 9 {
+                n += *packed.get(from).ok_or_else(cut)? as usize;
+                from += 1;
+            }
+            let low = *packed.get(from).ok_or_else(cut)? as usize;
+            from += 1;
+            let distance = ((control as usize & 31) << 8 | low) + 1;
+            if distance > to {
+                return Err(Error::malformed("LZF: a copy from before the start"));
+            }
+            if n > len - to {
+                return Err(overlong());
+            }
+            copy_back(out, to, distance, n);
+            to += n;
+        }
+    }
+    Ok(to)
+}
+
+/// Copies `n` bytes from `distance` back to `to`; the two may overlap, and up to `SLACK` bytes more may be written.
+#[inline]
+fn copy_back(out: &mut [u8], to: usize, distance: usize, n: usize) {
+    if distance >= 16 {
+        let mut done = 0;
+        while done < n {
+            let at = to + done;
+            let (before, after) = out.split_at_mut(at);
+            let from = at - distance;
+            after[..16].copy_from_slice(&before[from..from + 16]);
+            done += 16;
+        }
+    } else if distance == 1 {
+        let byte = out[to - 1];
+        out[to..to + n].fill(byte);
+    } else {
+        for i in to..to + n {
+            out[i] = out[i - distance];
+        }
+    }
+}
+
+#[cold]
+fn cut() -> Error {
+    Error::malformed("LZF: it ends within an instruction")
+}
+
+#[cold]
+fn overlong() -> Error {
+    Error::malformed("LZF: it gives more bytes than declared")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seed: u64, len: usize, alphabet: u8) -> Vec<u8> {
+        let mut state = seed;
+        let next = |state: &mut u64| {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (*state >> 33) as u8
+        };
+        (0..len).map(|_| next(&mut state) % alphabet).collect()
+    }
+
+    #[test]
+    fn agrees_with_the_lzf_crate() {
+        let mut buf = Vec::new();
+        for seed in 1..400_u64 {
+            for alphabet in [1, 2, 3, 5, 17] {
+                let plain = noise(seed, 21 + (seed as usize * 37) % 3000, alphabet);
+                let Ok(packed) = lzf::compress(&plain) else { continue };
+                assert_eq!(decompress(&packed, plain.len() as u64, &mut buf).unwrap(), plain);
+                assert_eq!(lzf::decompress(&packed, plain.len()).unwrap(), plain);
+                let start = decompress_start(&packed, plain.len() as u64, 6, &mut buf).unwrap();
+                assert!(start.len() >= 6 && plain.starts_with(start));
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_the_lzf_crate_refuses() {
+        let plain = noise(7, 500, 3);
+        let packed = lzf::compress(&plain).unwrap();
+        let mut buf = Vec::new();
+        for i in 0..packed.len() {
+            for flip in [1, 0x20, 0x80, 0xff] {
+                let mut bad = packed.clone();
+                bad[i] ^= flip;
+                let ours = decompress(&bad, plain.len() as u64, &mut buf).map(<[u8]>::to_vec).ok();
+                let theirs = lzf::decompress(&bad, plain.len()).ok().filter(|out| out.len() == plain.len());
+                assert_eq!(ours, theirs, "byte {i} flipped by {flip:x}");
+            }
+            assert!(decompress(&packed[..i], plain.len() as u64, &mut buf).is_err(), "cut at {i}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_allocates_nothing() {
+        let mut buf = Vec::new();
+        assert!(decompress(&[0, 1, 2], 1 << 62, &mut buf).is_err());
+        assert_eq!(buf.capacity(), 0);
+    }
+}

@@ -1,0 +1,159 @@
+//! STR: a byte string, raw, as an integer, or LZF-compressed (`rdbGenericLoadStringObject`).
+//!
+//! ```text
+//! LEN n, n bytes        raw
+//! C0 i8 · C1 i16 · C2 i32   little-endian integer; the string is its decimal text
+//! C3 LEN clen, LEN len, clen bytes   LZF
+//! ```
+
+use super::{Cursor, lzf};
+use crate::error::Result;
+
+/// A string as it stands in the input, not decoded yet.
+#[derive(Clone, Copy, Debug)]
+pub enum Str<'a> {
+    /// The bytes themselves.
+    Raw(&'a [u8]),
+    /// The decimal text of this integer.
+    Int(i32),
+    /// Compressed bytes that give `len` bytes.
+    Lzf {
+        /// The LZF stream.
+        packed: &'a [u8],
+        /// The declared length of the string; not to be trusted.
+        len: u64,
+    },
+}
+
+impl<'a> Str<'a> {
+    /// Reads a string's outside: its form and extent.
+    #[inline]
+    pub fn read(cur: &mut Cursor<'a>) -> Result<Str<'a>> {
+        match cur.peek() {
+            Some(0xc0..) => Str::read_special(cur),
+            _ => {
+                let n = cur.length()?;
+                Ok(Str::Raw(cur.take_declared(n)?))
+            }
+        }
+    }
+
+    fn read_special(cur: &mut Cursor<'a>) -> Result<Str<'a>> {
+        let start = *cur;
+        Ok(match cur.u8()? {
+            0xc0 => Str::Int(i32::from(cur.u8()? as i8)),
+            0xc1 => Str::Int(i32::from(cur.u16_le()? as i16)),
+            0xc2 => Str::Int(cur.i32_le()?),
+            0xc3 => {
+                let packed = cur.length()?;
+                let len = cur.length()?;
+                Str::Lzf { packed: cur.take_declared(packed)?, len }
+            }
+            other => return Err(start.malformed(format!("string: unknown encoding 0x{other:02x}"))),
+        })
+    }
+
+    /// Steps over a string without decoding it; says how many bytes it will have decoded, as far as it declares.
+    #[inline]
+    pub fn skip(cur: &mut Cursor<'a>) -> Result<u64> {
+        Ok(match Str::read(cur)? {
+            Str::Raw(bytes) => bytes.len() as u64,
+            Str::Int(_) => 11,
+            Str::Lzf { len, .. } => len,
+        })
+    }
+
+    /// The string's bytes: borrowed from the input where they stand there, else decoded into `buf`.
+    ///
+    /// `buf` is scratch: it only grows, and what it holds beyond the returned slice means nothing.
+    #[inline]
+    pub fn decode<'b>(self, buf: &'b mut Vec<u8>) -> Result<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match self {
+            Str::Raw(bytes) => Ok(bytes),
+            Str::Int(n) => {
+                let mut digits = itoa::Buffer::new();
+                buf.clear();
+                buf.extend_from_slice(digits.format(n).as_bytes());
+                Ok(buf)
+            }
+            Str::Lzf { packed, len } => lzf::decompress(packed, len, buf),
+        }
+    }
+
+    /// Reads and decodes in one go.
+    #[inline]
+    pub fn take<'b>(cur: &mut Cursor<'a>, buf: &'b mut Vec<u8>) -> Result<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        let start = cur.pos() as u64;
+        Str::read(cur)?.decode(buf).map_err(|e| e.placed(start))
+    }
+}
+
+/// The integer whose canonical decimal text `bytes` is: no plus, no leading zero, no `-0` (`string2ll`).
+pub fn canonical_integer(bytes: &[u8]) -> Option<i64> {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    match digits {
+        [b'0'] => return (bytes.len() == 1).then_some(0),
+        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
+        _ => return None,
+    }
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t(bytes: &[u8], want: &[u8]) {
+        let mut buf = Vec::new();
+        let mut cur = Cursor::new(bytes);
+        assert_eq!(Str::take(&mut cur, &mut buf).unwrap(), want);
+        assert!(cur.is_empty());
+    }
+
+    #[test]
+    fn decodes_every_form() {
+        t(b"\x00", b"");
+        t(b"\x03007", b"007");
+        t(b"\xc0\xfb", b"-5");
+        t(b"\xc1\x2c\x01", b"300");
+        t(b"\xc2\x70\x11\x01\x00", b"70000");
+        t(b"\xc2\x00\x00\x00\x80", b"-2147483648");
+        t(b"\xc3\x09\x40\x5d\x01aa\xe0\x50\x00\x01aa", &[b'a'; 93]);
+    }
+
+    #[test]
+    fn declared_lengths_cost_nothing() {
+        let huge = b"\x81\x40\x00\x00\x00\x00\x00\x00\x00abc";
+        assert!(Str::read(&mut Cursor::new(huge)).unwrap_err().is_truncated());
+        let bomb = b"\xc3\x03\x81\x40\x00\x00\x00\x00\x00\x00\x00abc";
+        let mut buf = Vec::new();
+        assert!(Str::take(&mut Cursor::new(bomb), &mut buf).is_err());
+        assert!(buf.capacity() < 1024);
+    }
+
+    #[test]
+    fn only_canonical_text_is_an_integer() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-0", None),
+            ("007", None),
+            ("+7", None),
+            (" 7", None),
+            ("", None),
+            ("-", None),
+            ("1e3", None),
+        ] {
+            assert_eq!(canonical_integer(text.as_bytes()), want, "{text:?}");
+        }
+    }
+}

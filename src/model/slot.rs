@@ -1,0 +1,52 @@
+//! Cluster slots: CRC16 of the key, or of the hash tag in it (`keyHashSlot`).
+
+/// How many slots a cluster has.
+pub const SLOTS: u16 = 16384;
+
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let mut crc = (i as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
+            bit += 1;
+        }
+        table[i] = crc;
+        i += 1;
+    }
+    table
+};
+
+/// The slot of a key: of what stands between the first `{` and the next `}`, unless that is nothing.
+pub fn slot(key: &[u8]) -> u16 {
+    let tag = key.iter().position(|&b| b == b'{').and_then(|open| {
+        let after = &key[open + 1..];
+        after.iter().position(|&b| b == b'}').filter(|&n| n > 0).map(|n| &after[..n])
+    });
+    crc16(tag.unwrap_or(key)) % SLOTS
+}
+
+/// CRC-16/XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, &b| crc << 8 ^ TABLE[((crc >> 8) as u8 ^ b) as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_cluster_keyslot() {
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        // Answers of CLUSTER KEYSLOT.
+        assert_eq!(slot(b"foo"), 12182);
+        assert_eq!(slot(b"somekey"), 11058);
+        assert_eq!(slot(b"foo{hash_tag}"), 2515);
+        assert_eq!(slot(b"bar{hash_tag}"), 2515);
+        assert_eq!(slot(b""), 0);
+        assert_eq!(slot(b"{}x"), crc16(b"{}x") % SLOTS);
+        assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Opening inputs: a path or `-`, whatever wraps the file, told apart by its first bytes and not by its name.
+
+use std::fs::File;
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Meter;
+use crate::error::{Error, Result};
+use crate::rdb::Reader;
+
+/// How deep wrappers may be nested: a gzip file of a replication capture has two.
+const MAX_LAYERS: usize = 3;
+
+/// An opened input.
+pub struct Input {
+    /// The records.
+    pub reader: Reader,
+    /// The name for messages.
+    pub name: String,
+    /// Size of the file before decompression, where it is known.
+    pub size: Option<u64>,
+    /// What was taken off: `gzip`, `zstd`, `lz4`, `VCS`, `replication stream`.
+    pub wrappers: Vec<&'static str>,
+    /// Counts what is read.
+    pub meter: Arc<Meter>,
+}
+
+impl Input {
+    /// Gives an error this input's name.
+    pub fn name_it(&self, e: Error) -> Error {
+        e.in_input(&self.name)
+    }
+}
+
+/// Opens a file, or standard input for `-`, and reads up to its first key.
+pub fn open(path: &Path) -> Result<Input> {
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    open_named(path, &name).map_err(|e| e.in_input(&name))
+}
+
+fn open_named(path: &Path, name: &str) -> Result<Input> {
+    let (raw, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
+        (Box::new(io::stdin()), None)
+    } else {
+        let file = File::open(path)?;
+        let meta = file.metadata()?;
+        if meta.is_dir() {
+            return Err(Error::usage("it is a directory; name the dump file in it, such as dump.rdb"));
+        }
+        (Box::new(file), meta.is_file().then_some(meta.len()))
+    };
+    let meter = Arc::new(Meter::default());
+    let mut layer: Box<dyn Read + Send> = Box::new(Metered { inner: raw, meter: meter.clone() });
+    let mut wrappers = Vec::new();
+    let mut plain_size = size;
+    for _ in 0..=MAX_LAYERS {
+        let (wrapper, inner) = unwrap(layer)?;
+        layer = inner;
+        match wrapper {
+            None => break,
+            Some(wrapper) => wrappers.push(wrapper),
+        }
+        plain_size = None;
+    }
+    let reader = Reader::with_size(layer, plain_size)?;
+    Ok(Input { reader, name: name.to_owned(), size, wrappers, meter })
+}
+
+/// A reader whose first bytes were looked at.
+type Peeked = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
+/// Takes one wrapper off, if there is one; the second part of the pair is what is left to read.
+fn unwrap(mut input: Box<dyn Read + Send>) -> Result<(Option<&'static str>, Box<dyn Read + Send>)> {
+    let mut start = Vec::with_capacity(8);
+    (&mut input).take(8).read_to_end(&mut start)?;
+    let again = |start: Vec<u8>, input| -> Peeked { Cursor::new(start).chain(input) };
+    Ok(match start.as_slice() {
+        [0x1f, 0x8b, ..] => {
+            (Some("gzip"), Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(again(start, input)))))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => (Some("zstd"), Box::new(zstd::Decoder::new(again(start, input))?)),
+        [0x04, 0x22, 0x4d, 0x18, ..] => {
+            (Some("lz4"), Box::new(lz4_flex::frame::FrameDecoder::new(BufReader::new(again(start, input)))))
+        }
+        [b'V', b'C', b'S', envelope @ ..] => {
+            check_envelope(envelope)?;
+            let frame = again(start[7..].to_vec(), input);
+            (Some("VCS"), Box::new(lz4_flex::frame::FrameDecoder::new(BufReader::new(frame))))
+        }
+        [b'$' | b'\n', ..] => {
+            let mut input: Box<dyn Read + Send> = Box::new(again(start, input));
+            bulk_header(&mut input)?;
+            (Some("replication stream"), input)
+        }
+        _ => (None, Box::new(again(start, input))),
+    })
+}
+
+/// Checks the rest of a Valkey Compressed Stream's envelope: version 1, codec LZ4, reserved, kind RDB.
+fn check_envelope(envelope: &[u8]) -> Result<()> {
+    match envelope {
+        [1, 1, 0, 1, ..] => Ok(()),
+        [version, codec, reserved, kind, ..] => Err(Error::unsupported(format!(
+            "Valkey compressed stream with version {version}, codec {codec}, reserved byte {reserved}, kind {kind}; \
+             known is only 1, 1 (LZ4), 0, 1 (RDB)"
+        ))),
+        _ => Err(Error::truncated()),
+    }
+}
+
+/// Steps over what a master sends before the file: keep-alive newlines, then `$<length>` or `$EOF:<mark>`.
+fn bulk_header(input: &mut dyn Read) -> Result<()> {
+    const LONGEST: usize = 64;
+    let mut line = Vec::new();
+    for byte in input.bytes() {
+        match byte? {
+            b'\n' if line.is_empty() => {}
+            b'\n' if is_bulk_header(line.strip_suffix(b"\r").unwrap_or(&line)) => return Ok(()),
+            b'\n' => break,
+            byte if line.len() < LONGEST => line.push(byte),
+            _ => break,
+        }
+    }
+    Err(Error::new(crate::ErrorKind::NotRdb("not an RDB file: it begins like a replication stream, but isn't".into())))
+}
+
+fn is_bulk_header(line: &[u8]) -> bool {
+    match line {
+        [b'$', b'E', b'O', b'F', b':', mark @ ..] => mark.len() == 40,
+        [b'$', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// Counts what goes by.
+struct Metered {
+    inner: Box<dyn Read + Send>,
+    meter: Arc<Meter>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.meter.bytes.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}

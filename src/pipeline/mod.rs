@@ -1,0 +1,193 @@
+//! From source to sink on all cores: batches are measured by one thread, worked on by many, and taken in order.
+//!
+//! One worker or many give the same results in the same order. Memory is bounded by the number of batches on their
+//! way, each with its output: `threads + 2` at most.
+
+mod export;
+mod input;
+mod output;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+pub use export::{Format, export};
+pub use input::{Input, open};
+pub use output::Output;
+
+use crate::error::Result;
+use crate::model::Batch;
+use crate::rdb::Reader;
+
+/// What is done to batches, by one thread of possibly many.
+pub trait Work: Send {
+    /// What comes of a batch. Used again: [`Work::batch`] finds in it what the sink left there.
+    type Output: Default + Send;
+
+    /// Works on one batch. What was put into `out` before an error is still taken.
+    fn batch(&mut self, batch: &Batch, out: &mut Self::Output) -> Result<()>;
+}
+
+/// How far the work has come; shared with whoever shows it.
+#[derive(Default, Debug)]
+pub struct Meter {
+    /// Bytes of the input, before decompression.
+    pub bytes: AtomicU64,
+    /// Records that are on their way out.
+    pub records: AtomicU64,
+}
+
+/// A batch with its place in the order and what came of it.
+struct Job<O> {
+    seq: u64,
+    batch: Batch,
+    out: O,
+    result: Result<()>,
+}
+
+/// Sends all batches of `reader` through workers and their outputs, in order, to `sink`, which may stop it early.
+/// Returns the workers with what they have gathered. The first error in the order of the file ends it, after all that
+/// came before has been taken.
+pub fn run<W: Work>(
+    reader: &mut Reader,
+    threads: NonZeroUsize,
+    meter: &Meter,
+    worker: impl Fn() -> W,
+    mut sink: impl FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
+) -> (Vec<W>, Result<()>) {
+    if threads.get() == 1 {
+        let mut worker = worker();
+        let outcome = run_inline(reader, meter, &mut worker, &mut sink);
+        (vec![worker], outcome)
+    } else {
+        run_threads(reader, meter, (0..threads.get()).map(|_| worker()).collect(), &mut sink)
+    }
+}
+
+fn run_inline<W: Work>(
+    reader: &mut Reader,
+    meter: &Meter,
+    worker: &mut W,
+    sink: &mut dyn FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut batch = reader.batch();
+    let mut out = W::Output::default();
+    while reader.fill(&mut batch)? {
+        let result = worker.batch(&batch, &mut out);
+        meter.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        let flow = sink(&mut out)?;
+        result?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn run_threads<W: Work>(
+    reader: &mut Reader,
+    meter: &Meter,
+    workers: Vec<W>,
+    sink: &mut dyn FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
+) -> (Vec<W>, Result<()>) {
+    let on_the_way = workers.len() + 2;
+    let (give_free, take_free) = sync_channel::<Job<W::Output>>(on_the_way);
+    let (give_full, take_full) = sync_channel::<Job<W::Output>>(on_the_way);
+    let (give_done, take_done) = sync_channel::<Job<W::Output>>(on_the_way + 1);
+    for _ in 0..on_the_way {
+        let job = Job { seq: 0, batch: reader.batch(), out: W::Output::default(), result: Ok(()) };
+        give_free.send(job).expect("the channel has room for all jobs");
+    }
+    let take_full = Arc::new(Mutex::new(take_full));
+    thread::scope(|scope| {
+        let failed = give_done.clone();
+        let source = scope.spawn(move || measure(reader, &take_free, &give_full, &failed));
+        let handles: Vec<_> = workers
+            .into_iter()
+            .map(|worker| {
+                let (jobs, done) = (take_full.clone(), give_done.clone());
+                scope.spawn(move || work(worker, &jobs, &done))
+            })
+            .collect();
+        drop((give_done, take_full));
+        let outcome = in_order(&take_done, give_free, meter, sink);
+        // With their channels gone, the threads that still run come to their end.
+        drop(take_done);
+        let workers = handles.into_iter().map(join).collect();
+        join(source);
+        (workers, outcome)
+    })
+}
+
+fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The source's thread: fills free batches until there are no more.
+fn measure<O>(
+    reader: &mut Reader,
+    free: &Receiver<Job<O>>,
+    full: &SyncSender<Job<O>>,
+    failed: &SyncSender<Job<O>>,
+) {
+    for seq in 0.. {
+        let Ok(mut job) = free.recv() else { return };
+        job.seq = seq;
+        match reader.fill(&mut job.batch) {
+            Ok(true) => {
+                if full.send(job).is_err() {
+                    return;
+                }
+            }
+            Ok(false) => return,
+            Err(e) => {
+                // It takes its place in the order, so that whatever came before is written first.
+                job.result = Err(e);
+                drop(failed.send(job));
+                return;
+            }
+        }
+    }
+}
+
+/// A worker's thread.
+fn work<W: Work>(mut worker: W, jobs: &Mutex<Receiver<Job<W::Output>>>, done: &SyncSender<Job<W::Output>>) -> W {
+    loop {
+        let next = jobs.lock().expect("no worker panics while it waits for a job").recv();
+        let Ok(mut job) = next else { return worker };
+        job.result = worker.batch(&job.batch, &mut job.out);
+        if done.send(job).is_err() {
+            return worker;
+        }
+    }
+}
+
+/// Hands the outputs to the sink in the order of the file.
+fn in_order<O>(
+    done: &Receiver<Job<O>>,
+    free: SyncSender<Job<O>>,
+    meter: &Meter,
+    sink: &mut dyn FnMut(&mut O) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    for job in done {
+        waiting.insert(job.seq, job);
+        while let Some(mut job) = waiting.remove(&next) {
+            next += 1;
+            let flow = sink(&mut job.out)?;
+            std::mem::replace(&mut job.result, Ok(()))?;
+            if flow.is_break() {
+                return Ok(());
+            }
+            meter.records.fetch_add(job.batch.len() as u64, Ordering::Relaxed);
+            // The source may have come to its end already.
+            drop(free.try_send(job));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Outputs: standard output, or a file that appears under its name only when it is complete.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// Where results go. Not buffered: to be written to in large pieces.
+pub enum Output {
+    /// Standard output, a pipe or a device: whatever is written is gone.
+    Stream(File),
+    /// A file beside its final place.
+    File {
+        /// The file as it grows.
+        temp: NamedTempFile,
+        /// Its final name.
+        path: PathBuf,
+        /// Whether a file of that name may be replaced.
+        force: bool,
+    },
+}
+
+impl Output {
+    /// Opens standard output for `None` and `-`, else a new file that replaces an old one only with `force`.
+    pub fn create(path: Option<&Path>, force: bool) -> Result<Output> {
+        match path.filter(|path| *path != Path::new("-")) {
+            Some(path) => Output::create_file(path, force).map_err(|e| e.in_input(&path.display().to_string())),
+            None => Ok(Output::Stream(io::stdout().as_fd().try_clone_to_owned()?.into())),
+        }
+    }
+
+    fn create_file(path: &Path, force: bool) -> Result<Output> {
+        match path.metadata() {
+            Ok(meta) if meta.is_dir() => return Err(Error::usage("it is a directory; name a file in it")),
+            // A pipe or device is written to as it is: nothing may be renamed over it.
+            Ok(meta) if !meta.is_file() => return Ok(Output::Stream(OpenOptions::new().write(true).open(path)?)),
+            Ok(_) if !force => return Err(exists()),
+            _ => {}
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        // Readable and writable as the umask allows, like any new file.
+        let temp = tempfile::Builder::new()
+            .prefix(".rdbkit-")
+            .suffix(".part")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
+        Ok(Output::File { temp, path: path.to_owned(), force })
+    }
+
+    /// Puts everything in its place: a file gets its name. Without this call, a file disappears again.
+    pub fn finish(self) -> Result<()> {
+        let Output::File { temp, path, force } = self else { return Ok(()) };
+        let moved = if force { temp.persist(&path) } else { temp.persist_noclobber(&path) };
+        match moved {
+            Ok(_) => Ok(()),
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
+            Err(e) => Err(e.error.into()),
+        }
+        .map_err(|e| e.in_input(&path.display().to_string()))
+    }
+
+    /// Writes all of `bytes`; a failure names the output.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Output::Stream(out) => Ok(out.write_all(bytes)?),
+            Output::File { temp, path, .. } => {
+                temp.write_all(bytes).map_err(|e| Error::from(e).in_input(&path.display().to_string()))
+            }
+        }
+    }
+}
+
+fn exists() -> Error {
+    Error::usage("the file exists; use --force to replace it")
+}

@@ -1,0 +1,72 @@
+//! The progress bar: bytes read, keys a second, time left. On a terminal only, and not where results go to the same
+//! terminal.
+
+use std::io::{IsTerminal, stderr, stdout};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use rdbkit::pipeline::{Input, Meter};
+use rdbkit::text;
+
+/// Work that takes no longer than this shows nothing.
+const PATIENCE: Duration = Duration::from_millis(400);
+const TICK: Duration = Duration::from_millis(100);
+
+/// A bar that goes away when this is dropped.
+pub(crate) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Progress {
+    /// Shows how far the reading of `input` has come. `to_stdout`: results stream to standard output meanwhile.
+    pub(crate) fn of(input: &Input, quiet: bool, to_stdout: bool) -> Progress {
+        if quiet || !stderr().is_terminal() || (to_stdout && stdout().is_terminal()) {
+            return Progress(None);
+        }
+        let (meter, size) = (input.meter.clone(), input.size);
+        let (stop, stopped) = channel();
+        let thread = std::thread::spawn(move || {
+            let begun = Instant::now();
+            if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let bar = bar(size);
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                show(&bar, &meter, begun);
+            }
+            bar.finish_and_clear();
+        });
+        Progress(Some((stop, thread)))
+    }
+}
+
+fn bar(size: Option<u64>) -> ProgressBar {
+    let (bar, template) = match size {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{bar:30} {percent:>3} %  {bytes} of {total_bytes}, {bytes_per_sec}, {msg}, {eta} left",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec}, {msg}"),
+    };
+    // The template is a constant, and a bad one would show at the first use; a plain bar does no harm.
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, meter: &Arc<Meter>, begun: Instant) {
+    let keys = meter.records.load(Ordering::Relaxed);
+    let rate = keys as f64 / begun.elapsed().as_secs_f64().max(0.001);
+    bar.set_message(format!("{} keys, {} keys/s", text::grouped(keys), text::grouped(rate as u64)));
+    bar.set_position(meter.bytes.load(Ordering::Relaxed));
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.0.take() {
+            drop(stop);
+            // The bar is only a picture: if its thread fails, the work goes on.
+            drop(thread.join());
+        }
+    }
+}

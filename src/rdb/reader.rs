@@ -1,0 +1,406 @@
+//! The source: a growing window over any `Read`, cut into batches of whole records.
+//!
+//! Fill the window, measure; if the first record is not whole, fill fully, doubling, and measure again. What lies
+//! behind the last whole record is carried over to the next batch. Nothing is allocated from a declared length.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::measure::{Measure, Unit};
+use crate::codec::crc64::Jones;
+use crate::codec::{Cursor, Str, opcode};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Batch, Buffers, Origin, Record, Scratch};
+
+/// Bytes of the file in a batch, unless a single record is larger.
+const BATCH: usize = 1 << 20;
+
+/// A batch ends early when its strings will have decoded to so many times its size.
+const WEIGHT: u64 = 4;
+
+/// Reads an RDB file as batches of records.
+pub struct Reader {
+    input: Box<dyn Read + Send>,
+    /// How long the input is, where that is known.
+    size: Option<u64>,
+    at_end: bool,
+    batch_size: usize,
+    measure: Measure,
+    /// Read but not given yet; the first `carried` bytes count.
+    carry: Vec<u8>,
+    carried: usize,
+    /// Where `carry` stands in the input.
+    offset: u64,
+    crc: Jones,
+    verify: bool,
+    head: Option<Batch>,
+    /// An error that waits until the records before it have been given.
+    failed: Option<Error>,
+    /// Why the input could not be read further, if not because it ended.
+    read_error: Option<Error>,
+    /// An error has been given; nothing follows.
+    stopped: bool,
+    end: Option<End>,
+}
+
+/// How the file ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What the checksum said.
+    pub checksum: Checksum,
+    /// Bytes up to and with the checksum.
+    pub size: u64,
+    /// Whatever follows.
+    pub trailing: Option<Trailing>,
+}
+
+/// What the checksum at the end of the file said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Checksum {
+    /// It is that of the bytes.
+    Ok(u64),
+    /// It is 0: the server was told not to compute it.
+    Off,
+    /// The version is from before checksums.
+    Absent,
+    /// It is not that of the bytes.
+    Wrong {
+        /// The one in the file.
+        stored: u64,
+        /// The one of the bytes.
+        computed: u64,
+    },
+}
+
+/// Bytes behind the end of the RDB file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trailing {
+    /// How many.
+    pub bytes: u64,
+    /// What they look like: commands of an append-only file, or the end mark of a replication stream.
+    pub looks_like: Option<&'static str>,
+}
+
+impl Reader {
+    /// Starts reading: the header, and the records in front of the first key (aux fields, functions, templates…).
+    pub fn new(input: Box<dyn Read + Send>) -> Result<Reader> {
+        Reader::open(input, None, BATCH)
+    }
+
+    /// As [`Reader::new`], for an input whose length is known: a record that can't fit in is found without reading on.
+    pub fn with_size(input: Box<dyn Read + Send>, size: Option<u64>) -> Result<Reader> {
+        Reader::open(input, size, BATCH)
+    }
+
+    /// As [`Reader::new`] with batches of another size; tests make them tiny.
+    pub fn with_batch_size(input: Box<dyn Read + Send>, batch_size: usize) -> Result<Reader> {
+        Reader::open(input, None, batch_size)
+    }
+
+    fn open(mut input: Box<dyn Read + Send>, size: Option<u64>, batch_size: usize) -> Result<Reader> {
+        let mut header = Vec::with_capacity(9);
+        (&mut input).take(9).read_to_end(&mut header)?;
+        let origin = match <&[u8; 9]>::try_from(header.as_slice()).ok().and_then(Origin::from_header) {
+            Some(origin) => Arc::new(origin),
+            None => return Err(not_rdb(&header)),
+        };
+        let mut crc = Jones::default();
+        crc.update(&header);
+        let measure = Measure { origin: origin.clone(), db: 0 };
+        let mut reader = Reader {
+            input,
+            size,
+            at_end: false,
+            batch_size,
+            measure,
+            carry: Vec::new(),
+            carried: 0,
+            offset: 9,
+            crc,
+            verify: true,
+            head: None,
+            failed: None,
+            read_error: None,
+            stopped: false,
+            end: None,
+        };
+        let mut head = Batch::new(origin);
+        reader.fill_until(&mut head, true)?;
+        reader.head = Some(head);
+        Ok(reader)
+    }
+
+    /// Whether a wrong checksum is an error (the default) or only said in [`Reader::end`].
+    pub fn verify(&mut self, verify: bool) {
+        self.verify = verify;
+        if !verify && self.failed.as_ref().is_some_and(|e| matches!(e.kind(), ErrorKind::Checksum { .. })) {
+            self.failed = None;
+        }
+    }
+
+    /// What the bytes mean, as far as it is known by now.
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.measure.origin
+    }
+
+    /// How the file ended, when it has been read to its end.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Bytes of the (decompressed) input that have been given so far.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The records in front of the first key, up to a batch of them; once.
+    pub fn take_head(&mut self) -> Option<Batch> {
+        self.head.take()
+    }
+
+    /// An empty batch for [`Reader::fill`].
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.measure.origin.clone())
+    }
+
+    /// Fills `batch` with the next records; `false` when there are none. After an error there are none.
+    ///
+    /// The records before a damaged place are given first, then the error.
+    pub fn fill(&mut self, batch: &mut Batch) -> Result<bool> {
+        self.fill_until(batch, false)
+    }
+
+    /// Gives every record, from the head to the end.
+    pub fn each(&mut self, mut visit: impl FnMut(Record<'_>, &mut Scratch) -> Result<()>) -> Result<()> {
+        let mut buffers = Buffers::default();
+        let mut batch = match self.take_head() {
+            Some(head) => head,
+            None => self.batch(),
+        };
+        batch.each(&mut buffers, &mut visit)?;
+        while self.fill(&mut batch)? {
+            batch.each(&mut buffers, &mut visit)?;
+        }
+        Ok(())
+    }
+
+    fn fill_until(&mut self, batch: &mut Batch, stop_at_key: bool) -> Result<bool> {
+        batch.marks.clear();
+        batch.used = 0;
+        batch.db = self.measure.db;
+        if let Some(e) = self.failed.take() {
+            self.stopped = true;
+            return Err(e);
+        }
+        if self.end.is_some() || self.stopped {
+            return Ok(false);
+        }
+        std::mem::swap(&mut batch.bytes, &mut self.carry);
+        let mut have = std::mem::take(&mut self.carried);
+        let outcome = self.window(batch, &mut have, stop_at_key);
+        batch.offset = self.offset;
+        batch.origin = self.measure.origin.clone();
+        self.carry_over(batch, have);
+        let outcome = match outcome {
+            Ok(Some(Unit::Eof)) => self.finish(),
+            other => other.map(drop),
+        };
+        match outcome {
+            Ok(()) => Ok(!batch.is_empty() || stop_at_key),
+            // What went before is sound, and is given first.
+            Err(e) if !batch.is_empty() || stop_at_key => {
+                self.failed = Some(e);
+                Ok(true)
+            }
+            Err(e) => {
+                self.stopped = true;
+                Err(e)
+            }
+        }
+    }
+
+    /// Reads and measures until the batch is full, a key or the end is reached, or nothing more is whole.
+    fn window(&mut self, batch: &mut Batch, have: &mut usize, stop_at_key: bool) -> Result<Option<Unit>> {
+        let mut want = self.batch_size;
+        let mut weight = 0;
+        loop {
+            self.top_up(&mut batch.bytes, have, want);
+            match self.units(batch, *have, &mut weight, stop_at_key) {
+                Err(e) if e.is_truncated() => {
+                    if let Some(e) = self.read_error.take() {
+                        return Err(e);
+                    }
+                    if self.at_end || self.is_beyond_end(&e) {
+                        return Err(self.located(e, &batch.bytes[..*have], batch.used));
+                    }
+                    if batch.used > 0 {
+                        return Ok(None);
+                    }
+                    want = want.max(*have).saturating_mul(2);
+                }
+                Err(e) => return Err(self.located(e, &batch.bytes[..*have], batch.used)),
+                Ok(found) => return Ok(found),
+            }
+        }
+    }
+
+    /// Whether an error for want of bytes asks for more than the whole input has.
+    fn is_beyond_end(&self, e: &Error) -> bool {
+        self.size.is_some_and(|size| self.offset.saturating_add(e.needed()) > size)
+    }
+
+    fn units(&mut self, batch: &mut Batch, have: usize, weight: &mut u64, stop_at_key: bool) -> Result<Option<Unit>> {
+        let limit = (self.batch_size as u64).saturating_mul(WEIGHT);
+        let bytes = &batch.bytes[..have];
+        while *weight <= limit {
+            let mut cur = Cursor::at(bytes, batch.used);
+            match self.measure.unit(&mut cur, self.at_end, stop_at_key)? {
+                Unit::Record { end, weight: more } => {
+                    batch.marks.push(crate::model::Mark { start: batch.used, end });
+                    batch.used = cur.pos();
+                    *weight = weight.saturating_add(more);
+                }
+                Unit::Key => return Ok(Some(Unit::Key)),
+                Unit::Eof => return Ok(Some(Unit::Eof)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads until `want` bytes are there or the input ends.
+    fn top_up(&mut self, bytes: &mut Vec<u8>, have: &mut usize, want: usize) {
+        if bytes.len() > 4 * self.batch_size.max(want) {
+            bytes.truncate(want.max(*have));
+            bytes.shrink_to_fit();
+        }
+        if bytes.len() < want {
+            bytes.resize(want, 0);
+        }
+        while *have < want && !self.at_end {
+            match self.input.read(&mut bytes[*have..want]) {
+                Ok(0) => self.at_end = true,
+                Ok(n) => *have += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // A decompressor says so when its own input is cut; what came before is still to be given.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => self.at_end = true,
+                Err(e) => {
+                    self.at_end = true;
+                    self.read_error = Some(Error::from(e).at(self.offset + *have as u64));
+                }
+            }
+        }
+    }
+
+    /// Keeps what lies behind the batch for the next one, and adds the batch to the checksum.
+    fn carry_over(&mut self, batch: &Batch, have: usize) {
+        let tail = &batch.bytes[batch.used..have];
+        if self.carry.len() < tail.len() {
+            self.carry.resize(tail.len(), 0);
+        }
+        self.carry[..tail.len()].copy_from_slice(tail);
+        self.carried = tail.len();
+        self.crc.update(&batch.bytes[..batch.used]);
+        self.offset += batch.used as u64;
+    }
+
+    /// Reads what follows the last record: the end opcode, the checksum, and whatever should not be there.
+    fn finish(&mut self) -> Result<()> {
+        let trailer = if self.measure.origin.version < 5 { 0 } else { 8 };
+        let mut carry = std::mem::take(&mut self.carry);
+        let mut have = self.carried;
+        self.top_up(&mut carry, &mut have, 1 + trailer);
+        if let Some(e) = self.read_error.take() {
+            return Err(e);
+        }
+        if have < 1 + trailer {
+            return Err(Error::truncated().at(self.offset + have as u64));
+        }
+        self.crc.update(&[opcode::EOF]);
+        let computed = self.crc.value();
+        let checksum = match carry[1..].first_chunk::<8>().map(|b| u64::from_le_bytes(*b)) {
+            _ if trailer == 0 => Checksum::Absent,
+            Some(0) => Checksum::Off,
+            Some(stored) if stored == computed => Checksum::Ok(stored),
+            stored => Checksum::Wrong { stored: stored.unwrap_or(0), computed },
+        };
+        let size = self.offset + 1 + trailer as u64;
+        let trailing = self.trailing(carry[1 + trailer..have].to_vec());
+        self.offset = size;
+        self.end = Some(End { checksum, size, trailing });
+        match checksum {
+            Checksum::Wrong { stored, computed } if self.verify => {
+                Err(Error::new(ErrorKind::Checksum { stored, computed }).at(size - 8))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn trailing(&mut self, mut first: Vec<u8>) -> Option<Trailing> {
+        let (mut bytes, mut chunk) = (first.len() as u64, vec![0; 64 << 10]);
+        while !self.at_end {
+            let mut n = 0;
+            self.top_up(&mut chunk, &mut n, 64 << 10);
+            bytes += n as u64;
+            if first.len() < 64 {
+                first.extend_from_slice(&chunk[..n.min(64)]);
+            }
+        }
+        let looks_like = match first.first() {
+            Some(b'*' | b'#') => Some("commands of an append-only file"),
+            _ if bytes == 40 && first.iter().all(u8::is_ascii_hexdigit) => Some("the end mark of a replication stream"),
+            _ => None,
+        };
+        (bytes > 0).then_some(Trailing { bytes, looks_like })
+    }
+
+    /// Adds where in the input, and in which key, a record could not be measured.
+    #[cold]
+    fn located(&self, e: Error, bytes: &[u8], unit: usize) -> Error {
+        // The end of a cut file is where the bytes stop, wherever the record began.
+        let e = if e.is_truncated() { e.placed(bytes.len() as u64) } else { e }.moved(self.offset);
+        match key_at(bytes, unit) {
+            Some(key) => e.of_key(self.measure.db, &key),
+            None => e,
+        }
+    }
+}
+
+/// The key of the unit that starts here, if one can be read.
+fn key_at(bytes: &[u8], unit: usize) -> Option<Vec<u8>> {
+    let mut cur = Cursor::at(bytes, unit);
+    let mut buf = Vec::new();
+    loop {
+        match cur.u8().ok()? {
+            opcode::EXPIRETIME_MS => drop(cur.take(8).ok()?),
+            opcode::EXPIRETIME => drop(cur.take(4).ok()?),
+            opcode::IDLE => drop(cur.length().ok()?),
+            opcode::FREQ => drop(cur.u8().ok()?),
+            opcode::DRAGONFLY_KEY_MASK.. => return None,
+            _ => return Str::take(&mut cur, &mut buf).ok().map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// The error for an input that does not begin as an RDB file.
+fn not_rdb(header: &[u8]) -> Error {
+    let is_cut = |magic: &[u8]| magic.starts_with(&header[..header.len().min(magic.len())]);
+    if header.is_empty() {
+        return Error::new(ErrorKind::NotRdb("the file is empty (0 bytes): nothing was ever saved into it".into()));
+    }
+    if header.len() < 9 && (is_cut(b"REDIS") || is_cut(b"VALKEY")) {
+        return Error::truncated().at(header.len() as u64);
+    }
+    let looks_like = match header {
+        [b'<', ..] => "it looks like an HTML or XML page",
+        [b'{' | b'[', ..] => "it looks like JSON",
+        [b'*' | b'#', ..] => "it looks like an append-only file of commands, without an RDB preamble",
+        [b'-', ..] => "it looks like the error reply of a server",
+        [b'f', b'i', b'l', b'e', b' ', ..] => "it looks like the manifest of an append-only file",
+        [b'P', b'K', 3, 4, ..] => "it looks like a zip archive; unpack it first",
+        [b'B', b'Z', b'h', ..] => "it looks like bzip2; unpack it first",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "it looks like xz; unpack it first",
+        [0, 0, 0, ..] => "it begins with zero bytes, as a file does whose blocks were never written",
+        _ => "it has neither the header REDIS nor VALKEY",
+    };
+    Error::new(ErrorKind::NotRdb(format!("not an RDB file: {looks_like} (first bytes {})", crate::text::quoted(header))))
+}
