@@ -92,6 +92,9 @@ pub fn check(
     verdict.complete = outcome.is_ok();
     if let Err(e) = outcome {
         verdict.note(&e, &mut report)?;
+        if !e.is_damage() && !input.reader.is_intact_to_its_end()? {
+            verdict.note(&unknown_or_damaged(), &mut report)?;
+        }
     }
     verdict.end = input.reader.end().cloned();
     if let Some(End { checksum: Checksum::Wrong { stored, computed }, size, .. }) = verdict.end {
@@ -99,6 +102,11 @@ pub fn check(
         verdict.note(&wrong, &mut report)?;
     }
     Ok(verdict)
+}
+
+/// What is unknown may be so because it is damaged: the checksum of the whole file tells.
+fn unknown_or_damaged() -> Error {
+    Error::malformed("file: its last eight bytes are not the checksum of what is before them")
 }
 
 impl Verdict {

@@ -1,52 +1,14 @@
-//! The command line as a whole: the commands, the flags that they share, and what they answer.
+//! What the commands have in common: flags, answers, messages.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use rdbkit::model::{Filter, Glob, Ttl};
-use rdbkit::pipeline::{self, Input};
 use rdbkit::{Error, Result};
-
-use crate::cmd;
-
-/// Read, inspect, check and export Redis and Valkey RDB files of every version and dialect
-#[derive(Parser)]
-#[command(
-    name = "rdbkit",
-    version,
-    arg_required_else_help = true,
-    after_help = "Examples:
-  rdbkit info dump.rdb                       what is in this file, and who can load it
-  rdbkit keys dump.rdb --sort size --limit 20
-  rdbkit get dump.rdb user:1
-  rdbkit export dump.rdb -o backup.json
-  rdbkit check dump.rdb
-
-FILE may be '-' for standard input, and may be compressed with gzip, zstd or lz4.
-Exit status: 0 done / yes, 1 the answer is no (damage found, no such key), 2 trouble."
-)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-/// What `rdbkit` can do.
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    Info(cmd::info::Info),
-    Keys(cmd::keys::Keys),
-    Get(cmd::get::Get),
-    Export(cmd::export::Export),
-    Check(cmd::check::Check),
-    Completions(cmd::completions::Completions),
-    Man(cmd::man::Man),
-}
 
 /// Flags that every command takes.
 #[derive(Args, Clone, Copy)]
@@ -63,11 +25,6 @@ impl Common {
     pub(crate) fn threads(self) -> NonZeroUsize {
         self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
-}
-
-/// Opens FILE; every command does so with this.
-pub(crate) fn open(path: &Path) -> Result<Input> {
-    pipeline::open(path)
 }
 
 /// What a command answers: exit status 0 or 1.

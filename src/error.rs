@@ -22,6 +22,7 @@ struct Inner {
     db: Option<u64>,
     key: Option<Vec<u8>>,
     needed: u64,
+    note: Option<String>,
 }
 
 /// What went wrong, sorted by who can do something about it.
@@ -52,7 +53,7 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind, nowhere yet.
     pub fn new(kind: ErrorKind) -> Error {
-        Error(Box::new(Inner { kind, input: None, offset: None, db: None, key: None, needed: 0 }))
+        Error(Box::new(Inner { kind, input: None, offset: None, db: None, key: None, needed: 0, note: None }))
     }
 
     /// The input ends too early.
@@ -147,6 +148,12 @@ impl Error {
         self
     }
 
+    /// Adds what else the user should know, such as what was done until there.
+    pub fn noting(mut self, note: String) -> Error {
+        self.0.note = Some(note);
+        self
+    }
+
     /// Whether more input might help.
     pub fn is_truncated(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Truncated)
@@ -191,7 +198,7 @@ impl fmt::Display for ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, input, offset, db, key, needed: _ } = &*self.0;
+        let Inner { kind, input, offset, db, key, needed: _, note } = &*self.0;
         if let Some(input) = input {
             write!(f, "{input}: ")?;
         }
@@ -204,7 +211,11 @@ impl fmt::Display for Error {
         if let Some(key) = key {
             write!(f, "key {}, ", text::quoted_short(key))?;
         }
-        write!(f, "{kind}")
+        write!(f, "{kind}")?;
+        match note {
+            Some(note) => write!(f, "; {note}"),
+            None => Ok(()),
+        }
     }
 }
 

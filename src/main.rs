@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Outcome};
+use cli::Outcome;
 
 fn main() -> ExitCode {
-    match cmd::run(Cli::parse()) {
+    match cmd::run(cmd::Cli::parse()) {
         Ok(Outcome::Yes) => ExitCode::SUCCESS,
         Ok(Outcome::No) => ExitCode::from(1),
         // Whoever read our output has seen enough.

@@ -248,8 +248,7 @@ pub fn summarize(input: &mut Input, threads: NonZeroUsize, now: i64) -> Summariz
     let mut summary = head.summary;
     let meter = input.meter.clone();
     if damage.is_none() {
-        let (workers, outcome) =
-            run(&mut input.reader, threads, &meter, counter, |()| Ok(ControlFlow::Continue(())));
+        let (workers, outcome) = run(&mut input.reader, threads, &meter, counter, |()| Ok(ControlFlow::Continue(())));
         workers.into_iter().for_each(|worker| summary.merge(worker.summary));
         damage = outcome.err();
     }

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rdbkit::check::{Verdict, check};
-use rdbkit::pipeline::{Input, Output};
-use rdbkit::rdb::Checksum;
+use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
 
-use crate::cli::{self, Common, FilterArgs, Outcome};
+use crate::cli::{Common, FilterArgs, Outcome};
 use crate::progress::Progress;
 
 /// Walk a dump to its last byte and list every error
@@ -36,7 +35,7 @@ impl Check {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let filter = self.filter.filter()?;
         let mut out = Output::create(None, false)?;
-        let mut input = match cli::open(&self.file) {
+        let mut input = match open(&self.file) {
             Ok(input) => input,
             Err(e) if e.is_damage() => return self.damaged_at_once(&e, &mut out),
             Err(e) => return Err(e),
@@ -83,21 +82,11 @@ fn verdict_json(verdict: &Verdict, errors: Vec<Value>) -> String {
         "keys": verdict.keys,
         "complete": verdict.complete,
         "size": verdict.end.as_ref().map(|end| end.size),
-        "checksum": verdict.end.as_ref().map(|end| checksum_name(end.checksum)),
+        "checksum": verdict.end.as_ref().map(|end| end.checksum.name()),
         "trailingBytes": verdict.end.as_ref().and_then(|end| end.trailing).map(|t| t.bytes),
         "errors": errors,
     });
     format!("{report}\n")
-}
-
-/// One word for what the checksum said.
-pub(crate) fn checksum_name(checksum: Checksum) -> &'static str {
-    match checksum {
-        Checksum::Ok(_) => "ok",
-        Checksum::Off => "off",
-        Checksum::Absent => "none",
-        Checksum::Wrong { .. } => "wrong",
-    }
 }
 
 fn verdict_text(verdict: &Verdict, input: &Input) -> String {
@@ -105,15 +94,14 @@ fn verdict_text(verdict: &Verdict, input: &Input) -> String {
     // A String takes whatever is written to it.
     let _ = match (verdict.sound(), verdict.problems) {
         (Some(true), _) => write!(line, "sound"),
-        (_, 1) => write!(line, "1 error"),
-        (_, n) => write!(line, "{} errors", text::grouped(n)),
+        (_, n) => line.write_str(&text::count(n, "error")),
     };
-    let _ = write!(line, ", {} keys walked", text::grouped(verdict.keys));
+    let _ = write!(line, ", {} walked", text::count(verdict.keys, "key"));
     if let Some(end) = &verdict.end {
-        let _ = write!(line, ", {}, checksum {}", text::bytes(end.size), checksum_name(end.checksum));
+        let _ = write!(line, ", {}, checksum {}", text::bytes(end.size), end.checksum.name());
         if let Some(trailing) = end.trailing {
             let what = trailing.looks_like.unwrap_or("which no server reads");
-            let _ = write!(line, "; {} more bytes behind its end ({what})", text::grouped(trailing.bytes));
+            let _ = write!(line, "; {} behind its end ({what})", text::count(trailing.bytes, "byte"));
         }
     } else {
         line.push_str("; the rest of the file could not be read");

@@ -5,7 +5,8 @@ use clap_complete::Shell;
 use rdbkit::Result;
 use rdbkit::pipeline::Output;
 
-use crate::cli::{Cli, Outcome};
+use super::Cli;
+use crate::cli::Outcome;
 
 /// Print completions for a shell
 #[derive(Args)]

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use rdbkit::pipeline::{Format, Output, export};
+use rdbkit::pipeline::{Format, Output, export, open};
 use rdbkit::{Error, Result, csv, resp, text};
 
-use crate::cli::{self, Common, FilterArgs, Outcome, OutputArgs};
+use crate::cli::{Common, FilterArgs, Outcome, OutputArgs};
 use crate::progress::Progress;
 
 /// Write a dump as JSON, NDJSON, CSV or Redis commands
@@ -54,7 +54,7 @@ impl Export {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let format = self.format()?;
         let filter = self.filter.filter()?;
-        let mut input = cli::open(&self.file)?;
+        let mut input = open(&self.file)?;
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
         if self.no_verify {
             input.reader.verify(false);
@@ -65,14 +65,10 @@ impl Export {
         drop(progress);
         match outcome.and_then(|()| output.finish()) {
             Ok(()) => Ok(Outcome::Yes),
-            Err(e) if e.is_broken_pipe() => Err(e),
-            Err(e) => {
-                let e = input.name_it(e);
-                if self.output.output.is_none() && keys > 0 {
-                    cli::complain(&format!("{} keys were written before this:", text::grouped(keys)));
-                }
-                Err(e)
+            Err(e) if self.output.output.is_none() => {
+                Err(input.name_it(e).noting(format!("{} written before that", text::count(keys, "key"))))
             }
+            Err(e) => Err(input.name_it(e).noting("nothing was written".into())),
         }
     }
 
@@ -80,15 +76,11 @@ impl Export {
         let by_name = || self.output.output.as_deref().and_then(by_extension);
         let name = self.format.or_else(by_name).unwrap_or(FormatName::Json);
         let level = if self.elements { csv::Level::Elements } else { csv::Level::Keys };
-        match name {
-            FormatName::Csv => {}
-            _ if self.elements => return Err(Error::usage("--elements goes with --format csv")),
-            _ => {}
+        if self.elements && !matches!(name, FormatName::Csv) {
+            return Err(Error::usage("--elements goes with --format csv"));
         }
-        match name {
-            FormatName::Resp => {}
-            _ if self.restore => return Err(Error::usage("--restore goes with --format resp")),
-            _ => {}
+        if self.restore && !matches!(name, FormatName::Resp) {
+            return Err(Error::usage("--restore goes with --format resp"));
         }
         Ok(match name {
             FormatName::Json => Format::Json,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rdbkit::codec::{double, stream::Part};
 use rdbkit::model::{Buffers, Element, Entry, Filter, Kind, Record, Scratch};
-use rdbkit::pipeline::{Input, Output};
+use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::{Error, Result, json, text};
 
 use crate::cli::{self, Common, FilterArgs, Outcome};
@@ -53,7 +53,7 @@ impl Get {
             true => unescape(&self.wanted.clone().into_vec())?,
             false => self.wanted.clone().into_vec(),
         };
-        let mut input = cli::open(&self.file)?;
+        let mut input = open(&self.file)?;
         let mut shown = Vec::new();
         let progress = Progress::of(&input, common.quiet, false);
         let found = find(&mut input, &key, &filter, |entry, scratch| self.show(entry, scratch, &mut shown));

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rdbkit::analysis::{Summarized, Summary, lowest_redis, lowest_valkey, summarize};
-use rdbkit::pipeline::{Input, Output};
+use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::rdb::{Checksum, End};
 use rdbkit::{Result, text};
 use serde_json::{Value, json};
 
-use super::check::checksum_name;
 use crate::cli::{self, Common, Outcome};
 use crate::progress::Progress;
 use crate::table::Table;
@@ -33,7 +32,7 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let mut input = cli::open(&self.file)?;
+        let mut input = open(&self.file)?;
         let now = cli::now();
         let progress = Progress::of(&input, common.quiet, false);
         let found = summarize(&mut input, common.threads(), now);
@@ -110,7 +109,12 @@ fn facts(found: &Summarized, input: &Input, now: i64) -> Vec<(&'static str, Stri
     let total = summary.total();
     facts.push((
         "keys",
-        format!("{} ({} with expiry, {} of them expired)", text::grouped(total.keys), text::grouped(total.expires), text::grouped(total.expired)),
+        format!(
+            "{} ({} with expiry, {} of them expired)",
+            text::grouped(total.keys),
+            text::grouped(total.expires),
+            text::grouped(total.expired)
+        ),
     ));
     facts.extend(summary_facts(summary));
     facts.push((
@@ -249,7 +253,7 @@ fn as_json(found: &Summarized, input: &Input) -> Value {
         "usedMemory": number(summary, "used-mem"),
         "bits": number(summary, "redis-bits"),
         "size": end.as_ref().map(|end| end.size),
-        "checksum": end.as_ref().map(|end| checksum_name(end.checksum)),
+        "checksum": end.as_ref().map(|end| end.checksum.name()),
         "trailingBytes": end.as_ref().map(|end| end.trailing.map_or(0, |t| t.bytes)),
         "replication": summary.aux("repl-id").map(|id| json!({
             "id": strings(id),

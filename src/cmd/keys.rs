@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rdbkit::analysis::{KeyRow, Sort, rows, sorted_rows};
 use rdbkit::model::Eviction;
-use rdbkit::pipeline::Output;
+use rdbkit::pipeline::{Output, open};
 use rdbkit::{Result, json, text};
 
-use crate::cli::{self, Common, FilterArgs, Outcome, OutputArgs};
+use crate::cli::{Common, FilterArgs, Outcome, OutputArgs};
 use crate::progress::Progress;
 use crate::table::Table;
 
@@ -63,7 +63,7 @@ const COLUMNS: [&str; 8] = ["db", "key", "type", "encoding", "elements", "bytes"
 impl Keys {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let filter = self.filter.filter()?;
-        let mut input = cli::open(&self.file)?;
+        let mut input = open(&self.file)?;
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
         let on_terminal = self.output.output.is_none() && stdout().is_terminal();
         let format = self.format.unwrap_or(if on_terminal { Format::Table } else { Format::Tsv });

@@ -6,7 +6,8 @@ use clap::{Args, CommandFactory};
 use rdbkit::pipeline::Output;
 use rdbkit::{Error, Result};
 
-use crate::cli::{Cli, Outcome};
+use super::Cli;
+use crate::cli::Outcome;
 
 /// Print the manual page of rdbkit or of one of its commands
 #[derive(Args)]

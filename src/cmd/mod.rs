@@ -8,9 +8,45 @@ pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod man;
 
+use clap::{Parser, Subcommand};
 use rdbkit::Result;
 
-use crate::cli::{Cli, Command, Outcome};
+use crate::cli::{Common, Outcome};
+
+/// Read, inspect, check and export Redis and Valkey RDB files of every version and dialect
+#[derive(Parser)]
+#[command(
+    name = "rdbkit",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  rdbkit info dump.rdb                       what is in this file, and who can load it
+  rdbkit keys dump.rdb --sort size --limit 20
+  rdbkit get dump.rdb user:1
+  rdbkit export dump.rdb -o backup.json
+  rdbkit check dump.rdb
+
+FILE may be '-' for standard input, and may be compressed with gzip, zstd or lz4.
+Exit status: 0 done / yes, 1 the answer is no (damage found, no such key), 2 trouble."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What `rdbkit` can do.
+#[derive(Subcommand)]
+enum Command {
+    Info(info::Info),
+    Keys(keys::Keys),
+    Get(get::Get),
+    Export(export::Export),
+    Check(check::Check),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
 
 /// Runs the command that was asked for.
 pub(crate) fn run(cli: Cli) -> Result<Outcome> {

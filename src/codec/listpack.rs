@@ -12,7 +12,7 @@
 //! F1 F2 F3 F4              16-, 24-, 32-, 64-bit signed little-endian integer
 //! ```
 
-use super::{Item, packed};
+use super::item::{self, Item};
 use crate::error::{Error, Result};
 
 const HEADER: usize = 6;
@@ -48,13 +48,12 @@ impl<'a> Listpack<'a> {
 
     /// How many elements the header declares; `None` when it does not know.
     pub fn declared(&self) -> Option<u64> {
-        packed::declared(self.blob, 4)
+        item::declared(self.blob, 4)
     }
 
     /// The next element; `None` at the end.
     #[inline]
-    #[allow(clippy::should_implement_trait, reason = "fallible and lending: `?` reads better than a nested Option")]
-    pub fn next(&mut self) -> Result<Option<Item<'a>>> {
+    pub fn next_item(&mut self) -> Result<Option<Item<'a>>> {
         let rest = &self.blob[self.pos..];
         let first = rest[0];
         let (item, size) = match first {
@@ -168,7 +167,7 @@ mod tests {
     fn items(blob: &[u8]) -> Result<Vec<String>> {
         let mut list = Listpack::new(blob)?;
         let mut out = Vec::new();
-        while let Some(item) = list.next()? {
+        while let Some(item) = list.next_item()? {
             out.push(String::from_utf8_lossy(item.text(&mut itoa::Buffer::new())).into_owned());
         }
         Ok(out)

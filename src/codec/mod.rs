@@ -8,6 +8,7 @@ pub mod crc64;
 pub mod cursor;
 pub mod double;
 pub mod intset;
+pub mod item;
 pub mod length;
 pub mod listpack;
 pub mod lzf;
@@ -20,7 +21,8 @@ pub mod ziplist;
 pub mod zipmap;
 
 pub use cursor::Cursor;
-pub use packed::{Item, Packed};
+pub use item::Item;
+pub use packed::Packed;
 pub use string::Str;
 
 /// The opcodes: first bytes of records that are not keys. The rest of the byte range are object types.

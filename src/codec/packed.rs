@@ -1,47 +1,9 @@
-//! What listpacks and ziplists have in common: a flat list of strings and integers in one blob.
+//! A listpack or a ziplist: for the types that exist in both forms.
 
+use super::item::Item;
 use super::listpack::Listpack;
 use super::ziplist::Ziplist;
 use crate::error::{Error, Result};
-
-/// One element of a packed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Item<'a> {
-    /// A string.
-    Bytes(&'a [u8]),
-    /// An integer; as a string it is its decimal text.
-    Int(i64),
-}
-
-impl<'a> Item<'a> {
-    /// The element as a string; an integer is written into `buf`.
-    #[inline]
-    pub fn text<'b>(self, buf: &'b mut itoa::Buffer) -> &'b [u8]
-    where
-        'a: 'b,
-    {
-        match self {
-            Item::Bytes(bytes) => bytes,
-            Item::Int(n) => buf.format(n).as_bytes(),
-        }
-    }
-
-    /// The element where only an integer element will do.
-    pub fn int(self, what: &'static str) -> Result<i64> {
-        match self {
-            Item::Int(n) => Ok(n),
-            Item::Bytes(_) => Err(Error::malformed(format!("{what}: a string where an integer must stand"))),
-        }
-    }
-
-    /// The element as a score.
-    pub fn score(self) -> Result<f64> {
-        match self {
-            Item::Int(n) => Ok(n as f64),
-            Item::Bytes(text) => super::double::parse(text),
-        }
-    }
-}
 
 /// A listpack or a ziplist, read from front to back.
 pub enum Packed<'a> {
@@ -54,17 +16,17 @@ pub enum Packed<'a> {
 impl<'a> Packed<'a> {
     /// The next element; `None` at the end, when all that the header declares has been found true.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Item<'a>>> {
+    pub fn next_item(&mut self) -> Result<Option<Item<'a>>> {
         match self {
-            Packed::Listpack(list) => list.next(),
-            Packed::Ziplist(list) => list.next(),
+            Packed::Listpack(list) => list.next_item(),
+            Packed::Ziplist(list) => list.next_item(),
         }
     }
 
     /// The next element, which must be there.
     #[inline]
     pub fn expect(&mut self, what: &'static str) -> Result<Item<'a>> {
-        self.next()?.ok_or_else(|| Error::malformed(format!("{what}: it lacks its last element")))
+        self.next_item()?.ok_or_else(|| Error::malformed(format!("{what}: it lacks its last element")))
     }
 
     /// How many elements the header declares; `None` when it does not know.
@@ -74,10 +36,4 @@ impl<'a> Packed<'a> {
             Packed::Ziplist(list) => list.declared(),
         }
     }
-}
-
-/// The number of elements that the first bytes of a blob declare: at bytes 4-5 of a listpack, 8-9 of a ziplist.
-pub fn declared(start: &[u8], at: usize) -> Option<u64> {
-    let count = u16::from_le_bytes(start.get(at..at + 2)?.try_into().ok()?);
-    (count != u16::MAX).then_some(u64::from(count))
 }

@@ -233,7 +233,7 @@ fn node(blob: &[u8], master: StreamId, visit: &mut impl FnMut(Part<'_>) -> Resul
         return Err(Error::malformed("stream: the master entry does not end with 0"));
     }
     let (mut found, mut dead) = (0, 0);
-    while let Some(flags) = list.next()? {
+    while let Some(flags) = list.next_item()? {
         let flags = flags.int("stream entry flags")?;
         let id = StreamId {
             ms: master.ms.wrapping_add(int(&mut list)? as u64),
@@ -274,7 +274,7 @@ fn node(blob: &[u8], master: StreamId, visit: &mut impl FnMut(Part<'_>) -> Resul
 }
 
 fn item<'a>(list: &mut Listpack<'a>) -> Result<Item<'a>> {
-    list.next()?.ok_or_else(|| Error::malformed("stream: a node ends within an entry"))
+    list.next_item()?.ok_or_else(|| Error::malformed("stream: a node ends within an entry"))
 }
 
 fn int(list: &mut Listpack<'_>) -> Result<i64> {

@@ -9,7 +9,7 @@
 //! F1…FD                    integer 0…12
 //! ```
 
-use super::{Item, packed};
+use super::item::{self, Item};
 use crate::error::{Error, Result};
 
 const HEADER: usize = 10;
@@ -41,20 +41,21 @@ impl<'a> Ziplist<'a> {
 
     /// How many elements the header declares; `None` when it does not know.
     pub fn declared(&self) -> Option<u64> {
-        packed::declared(self.blob, 8)
+        item::declared(self.blob, 8)
     }
 
     /// The next element; `None` at the end.
     #[inline]
-    #[allow(clippy::should_implement_trait, reason = "fallible and lending: `?` reads better than a nested Option")]
-    pub fn next(&mut self) -> Result<Option<Item<'a>>> {
+    pub fn next_item(&mut self) -> Result<Option<Item<'a>>> {
         let (previous, mut at) = match self.blob[self.pos] {
             0xff => return self.end(),
             0xfe => (u32::from_le_bytes(self.bytes(self.pos + 1)?) as usize, self.pos + 5),
             n => (n as usize, self.pos + 1),
         };
         if previous != self.previous {
-            return Err(self.bad(format!("an entry says that its predecessor has {previous} bytes, not {}", self.previous)));
+            return Err(
+                self.bad(format!("an entry says that its predecessor has {previous} bytes, not {}", self.previous))
+            );
         }
         let [encoding] = self.bytes(at)?;
         at += 1;
@@ -125,7 +126,9 @@ impl<'a> Ziplist<'a> {
         }
         let tail = self.blob[4..8].iter().rev().fold(0_usize, |n, &b| n << 8 | b as usize);
         if tail != self.pos - self.previous {
-            return Err(self.bad(format!("the header's tail is {tail}, the last entry is at {}", self.pos - self.previous)));
+            return Err(
+                self.bad(format!("the header's tail is {tail}, the last entry is at {}", self.pos - self.previous))
+            );
         }
         match self.declared() {
             Some(declared) if declared != self.seen => {
@@ -165,7 +168,7 @@ mod tests {
     fn items(blob: &[u8]) -> Result<Vec<String>> {
         let mut list = Ziplist::new(blob)?;
         let mut out = Vec::new();
-        while let Some(item) = list.next()? {
+        while let Some(item) = list.next_item()? {
             out.push(String::from_utf8_lossy(item.text(&mut itoa::Buffer::new())).into_owned());
         }
         Ok(out)

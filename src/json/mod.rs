@@ -3,9 +3,12 @@
 //! `json` is one object, an entry a line; `ndjson` is the same lines without the frame. A string is a JSON string when
 //! it is valid UTF-8, else `{"base64":"…"}`. The README describes every member.
 
+mod frame;
 mod stream;
-mod string;
+mod syntax;
+mod values;
 mod writer;
 
-pub use string::write_string;
-pub use writer::{Form, Frame, Writer};
+pub use frame::Frame;
+pub use syntax::write_string;
+pub use writer::{Form, Writer};

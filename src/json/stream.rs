@@ -1,7 +1,6 @@
 //! Streams as JSON.
 
-use super::string::write_string;
-use super::writer::{comma, integer, member};
+use super::syntax::{comma, integer, member, write_string};
 use crate::codec::stream::{Meta, Part, StreamId};
 
 /// Writes a stream's parts in the order in which they come.

@@ -210,9 +210,7 @@ impl Batch {
                 module::check(cur, first)?;
                 Record::ModuleAux { id, when, data }
             }
-            opcode::SLOT_INFO => {
-                Record::SlotInfo { slot: cur.length()?, keys: cur.length()?, expires: cur.length()? }
-            }
+            opcode::SLOT_INFO => Record::SlotInfo { slot: cur.length()?, keys: cur.length()?, expires: cur.length()? },
             opcode::HASH_TEMPLATE => {
                 let id = cur.length()?;
                 let fields = cur.length()?;

@@ -83,9 +83,9 @@ impl Filter {
 
     fn meets_type(&self, entry: &Entry<'_>) -> bool {
         let kind = entry.value.kind();
-        self.types.iter().any(|wanted| {
-            wanted == kind.name() || kind == Kind::Module && *wanted == *entry.value.type_name()
-        })
+        self.types
+            .iter()
+            .any(|wanted| wanted == kind.name() || kind == Kind::Module && *wanted == *entry.value.type_name())
     }
 }
 

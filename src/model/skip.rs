@@ -22,7 +22,7 @@ fn skip_compound(rdb_type: RdbType, cur: &mut Cursor<'_>, templates: &Templates)
     match rdb_type {
         String | HashZipmap | ListZiplist | SetIntset | ZsetZiplist | HashZiplist | HashListpack | ZsetListpack
         | SetListpack | HashListpackExPreGa | TemplateListpackRef | DragonflyJson => Str::skip(cur),
-        List | Set | ListQuicklist => repeat(cur, |cur| Str::skip(cur)),
+        List | Set | ListQuicklist => repeat(cur, Str::skip),
         Hash => repeat(cur, |cur| Ok(Str::skip(cur)?.saturating_add(Str::skip(cur)?))),
         Zset => repeat(cur, |cur| {
             let weight = Str::skip(cur)?;
@@ -85,8 +85,8 @@ fn skip_compound(rdb_type: RdbType, cur: &mut Cursor<'_>, templates: &Templates)
         KeyDbCron => {
             Str::skip(cur)?;
             cur.take(16)?;
-            repeat(cur, |cur| Str::skip(cur))?;
-            repeat(cur, |cur| Str::skip(cur))
+            repeat(cur, Str::skip)?;
+            repeat(cur, Str::skip)
         }
     }
 }
@@ -121,7 +121,7 @@ fn skip_field_names(cur: &mut Cursor<'_>) -> Result<u64> {
             let mut buf = Vec::new();
             let mut names = crate::codec::listpack::Listpack::new(Str::take(cur, &mut buf)?)?;
             let mut n = 0;
-            while names.next()?.is_some() {
+            while names.next_item()?.is_some() {
                 n += 1;
             }
             Ok(n)

@@ -3,9 +3,9 @@
 
 use super::origin::{Origin, Template};
 use super::types::{Kind, RdbType};
+use crate::codec::item;
 use crate::codec::listpack::Listpack;
 use crate::codec::module::{self, ModuleId};
-use crate::codec::packed;
 use crate::codec::ziplist::Ziplist;
 use crate::codec::zipmap::Zipmap;
 use crate::codec::{Cursor, Item, Packed, Str, array, double, intset::Intset, lzf, stream, vectorset};
@@ -152,13 +152,9 @@ impl<'a> Value<'a> {
                 let base = cur.i64_le()?.wrapping_sub(1);
                 fields(&mut cur, scratch, |cur| expiry_since(cur, base), |_| Ok(None), visit)?;
             }
-            ValkeyHash => fields(
-                &mut cur,
-                scratch,
-                |_| Ok(None),
-                |cur| Ok(Some(cur.i64_le()?).filter(|at| *at != -1)),
-                visit,
-            )?,
+            ValkeyHash => {
+                fields(&mut cur, scratch, |_| Ok(None), |cur| Ok(Some(cur.i64_le()?).filter(|at| *at != -1)), visit)?
+            }
             HashZipmap => {
                 let mut map = Zipmap::new(Str::take(&mut cur, &mut scratch.blob)?)?;
                 while let Some((name, value)) = map.next_pair()? {
@@ -274,7 +270,7 @@ impl<'a> Value<'a> {
             _ => {
                 // The template's id is the first element of the listpack.
                 let mut list = Listpack::new(Str::take(&mut cur.clone(), &mut scratch.blob)?)?;
-                let id = list.next()?.map(|item| item.int("template hash")).transpose()?;
+                let id = list.next_item()?.map(|item| item.int("template hash")).transpose()?;
                 self.template(id.and_then(|id| u64::try_from(id).ok()).unwrap_or(u64::MAX))?
             }
         };
@@ -286,12 +282,12 @@ impl<'a> Value<'a> {
             return Ok(());
         }
         let mut list = Listpack::new(Str::take(cur, &mut scratch.blob)?)?;
-        list.next()?;
+        list.next_item()?;
         for name in &template.fields {
-            let value = list.next()?.ok_or_else(|| Error::malformed("template hash: fewer values than fields"))?;
+            let value = list.next_item()?.ok_or_else(|| Error::malformed("template hash: fewer values than fields"))?;
             visit(Element::Field { name, value: value.text(&mut itoa::Buffer::new()), expiry: None })?;
         }
-        match list.next()? {
+        match list.next_item()? {
             None => Ok(()),
             Some(_) => Err(Error::malformed("template hash: more values than fields")),
         }
@@ -371,12 +367,12 @@ impl<'a> Value<'a> {
             _ => 4,
         };
         let start = str_start(Str::read(cur)?, &mut scratch.blob)?;
-        if let Some(count) = packed::declared(start, at) {
+        if let Some(count) = item::declared(start, at) {
             return Ok(count);
         }
         let mut list = self.packed(&mut { string }, scratch)?;
         let mut n = 0;
-        while list.next()?.is_some() {
+        while list.next_item()?.is_some() {
             n += 1;
         }
         Ok(n)
@@ -440,7 +436,7 @@ impl Template {
         match cur.length()? {
             0 => {
                 let mut names = Listpack::new(Str::take(cur, buf)?)?;
-                while let Some(name) = names.next()? {
+                while let Some(name) = names.next_item()? {
                     fields.push(name.text(&mut itoa::Buffer::new()).into());
                 }
             }
@@ -521,14 +517,14 @@ fn dragonfly_expiry(cur: &mut Cursor<'_>) -> Result<Option<i64>> {
 
 #[inline]
 fn packed_items(mut list: Packed<'_>, visit: &mut impl FnMut(Element<'_>) -> Result<()>) -> Result<()> {
-    while let Some(item) = list.next()? {
+    while let Some(item) = list.next_item()? {
         visit(Element::Item(item.text(&mut itoa::Buffer::new())))?;
     }
     Ok(())
 }
 
 fn packed_scores(mut list: Packed<'_>, visit: &mut impl FnMut(Element<'_>) -> Result<()>) -> Result<()> {
-    while let Some(member) = list.next()? {
+    while let Some(member) = list.next_item()? {
         let score = list.expect("sorted set")?.score()?;
         visit(Element::Scored { member: member.text(&mut itoa::Buffer::new()), score })?;
     }
@@ -537,14 +533,14 @@ fn packed_scores(mut list: Packed<'_>, visit: &mut impl FnMut(Element<'_>) -> Re
 
 #[inline]
 fn packed_fields(mut list: Packed<'_>, visit: &mut impl FnMut(Element<'_>) -> Result<()>) -> Result<()> {
-    while let Some(name) = list.next()? {
+    while let Some(name) = list.next_item()? {
         give_field(name, list.expect("hash")?, None, visit)?;
     }
     Ok(())
 }
 
 fn packed_expiring_fields(mut list: Packed<'_>, visit: &mut impl FnMut(Element<'_>) -> Result<()>) -> Result<()> {
-    while let Some(name) = list.next()? {
+    while let Some(name) = list.next_item()? {
         let value = list.expect("hash")?;
         let expiry = list.expect("hash")?.int("hash field expiry")?;
         give_field(name, value, Some(expiry).filter(|at| *at != 0), visit)?;

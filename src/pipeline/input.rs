@@ -90,9 +90,9 @@ fn unwrap(mut input: Box<dyn Read + Send>) -> Result<(Option<&'static str>, Box<
             (Some("VCS"), Box::new(lz4_flex::frame::FrameDecoder::new(BufReader::new(frame))))
         }
         [b'$' | b'\n', ..] => {
-            let mut input: Box<dyn Read + Send> = Box::new(again(start, input));
+            let mut input = BufReader::new(again(start, input));
             bulk_header(&mut input)?;
-            (Some("replication stream"), input)
+            (Some("replication stream"), Box::new(input))
         }
         _ => (None, Box::new(again(start, input))),
     })
@@ -111,7 +111,7 @@ fn check_envelope(envelope: &[u8]) -> Result<()> {
 }
 
 /// Steps over what a master sends before the file: keep-alive newlines, then `$<length>` or `$EOF:<mark>`.
-fn bulk_header(input: &mut dyn Read) -> Result<()> {
+fn bulk_header(input: &mut BufReader<Peeked>) -> Result<()> {
     const LONGEST: usize = 64;
     let mut line = Vec::new();
     for byte in input.bytes() {

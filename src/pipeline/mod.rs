@@ -128,12 +128,7 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// The source's thread: fills free batches until there are no more.
-fn measure<O>(
-    reader: &mut Reader,
-    free: &Receiver<Job<O>>,
-    full: &SyncSender<Job<O>>,
-    failed: &SyncSender<Job<O>>,
-) {
+fn measure<O>(reader: &mut Reader, free: &Receiver<Job<O>>, full: &SyncSender<Job<O>>, failed: &SyncSender<Job<O>>) {
     for seq in 0.. {
         let Ok(mut job) = free.recv() else { return };
         job.seq = seq;

@@ -11,34 +11,63 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Result};
 
 /// Where results go. Not buffered: to be written to in large pieces.
-pub enum Output {
+pub struct Output {
+    name: String,
+    place: Place,
+}
+
+enum Place {
     /// Standard output, a pipe or a device: whatever is written is gone.
     Stream(File),
-    /// A file beside its final place.
-    File {
-        /// The file as it grows.
-        temp: NamedTempFile,
-        /// Its final name.
-        path: PathBuf,
-        /// Whether a file of that name may be replaced.
-        force: bool,
-    },
+    /// A file beside its final place, and whether it may replace one that is there.
+    File { temp: NamedTempFile, path: PathBuf, force: bool },
 }
 
 impl Output {
     /// Opens standard output for `None` and `-`, else a new file that replaces an old one only with `force`.
     pub fn create(path: Option<&Path>, force: bool) -> Result<Output> {
-        match path.filter(|path| *path != Path::new("-")) {
-            Some(path) => Output::create_file(path, force).map_err(|e| e.in_input(&path.display().to_string())),
-            None => Ok(Output::Stream(io::stdout().as_fd().try_clone_to_owned()?.into())),
+        let (name, place) = match path.filter(|path| *path != Path::new("-")) {
+            Some(path) => (path.display().to_string(), Place::create(path, force)),
+            None => ("standard output".to_owned(), Place::stdout()),
+        };
+        match place {
+            Ok(place) => Ok(Output { name, place }),
+            Err(e) => Err(e.in_input(&name)),
         }
     }
 
-    fn create_file(path: &Path, force: bool) -> Result<Output> {
+    /// Writes all of `bytes`; a failure names the output.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = match &mut self.place {
+            Place::Stream(out) => out.write_all(bytes),
+            Place::File { temp, .. } => temp.write_all(bytes),
+        };
+        written.map_err(|e| Error::from(e).in_input(&self.name))
+    }
+
+    /// Puts everything in its place: a file gets its name. Without this call, a file disappears again.
+    pub fn finish(self) -> Result<()> {
+        let Place::File { temp, path, force } = self.place else { return Ok(()) };
+        let moved = if force { temp.persist(&path) } else { temp.persist_noclobber(&path) };
+        match moved {
+            Ok(_) => Ok(()),
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
+            Err(e) => Err(e.error.into()),
+        }
+        .map_err(|e| e.in_input(&self.name))
+    }
+}
+
+impl Place {
+    fn stdout() -> Result<Place> {
+        Ok(Place::Stream(io::stdout().as_fd().try_clone_to_owned()?.into()))
+    }
+
+    fn create(path: &Path, force: bool) -> Result<Place> {
         match path.metadata() {
             Ok(meta) if meta.is_dir() => return Err(Error::usage("it is a directory; name a file in it")),
             // A pipe or device is written to as it is: nothing may be renamed over it.
-            Ok(meta) if !meta.is_file() => return Ok(Output::Stream(OpenOptions::new().write(true).open(path)?)),
+            Ok(meta) if !meta.is_file() => return Ok(Place::Stream(OpenOptions::new().write(true).open(path)?)),
             Ok(_) if !force => return Err(exists()),
             _ => {}
         }
@@ -52,29 +81,7 @@ impl Output {
             .suffix(".part")
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder)?;
-        Ok(Output::File { temp, path: path.to_owned(), force })
-    }
-
-    /// Puts everything in its place: a file gets its name. Without this call, a file disappears again.
-    pub fn finish(self) -> Result<()> {
-        let Output::File { temp, path, force } = self else { return Ok(()) };
-        let moved = if force { temp.persist(&path) } else { temp.persist_noclobber(&path) };
-        match moved {
-            Ok(_) => Ok(()),
-            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
-            Err(e) => Err(e.error.into()),
-        }
-        .map_err(|e| e.in_input(&path.display().to_string()))
-    }
-
-    /// Writes all of `bytes`; a failure names the output.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        match self {
-            Output::Stream(out) => Ok(out.write_all(bytes)?),
-            Output::File { temp, path, .. } => {
-                temp.write_all(bytes).map_err(|e| Error::from(e).in_input(&path.display().to_string()))
-            }
-        }
+        Ok(Place::File { temp, path: path.to_owned(), force })
     }
 }
 

@@ -72,6 +72,18 @@ pub enum Checksum {
     },
 }
 
+impl Checksum {
+    /// One word for it: `ok`, `off`, `none`, `wrong`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Checksum::Ok(_) => "ok",
+            Checksum::Off => "off",
+            Checksum::Absent => "none",
+            Checksum::Wrong { .. } => "wrong",
+        }
+    }
+}
+
 /// Bytes behind the end of the RDB file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Trailing {
@@ -182,6 +194,29 @@ impl Reader {
             batch.each(&mut buffers, &mut visit)?;
         }
         Ok(())
+    }
+
+    /// After an error: reads on to the end of the input, and says whether its last eight bytes are the checksum of all
+    /// before them. If they are, the file is as its writer left it, whatever could not be understood.
+    pub fn is_intact_to_its_end(&mut self) -> Result<bool> {
+        const CHUNK: usize = 64 << 10;
+        let mut last = std::mem::take(&mut self.carry);
+        last.truncate(std::mem::take(&mut self.carried));
+        loop {
+            let sure = last.len().saturating_sub(8);
+            self.crc.update(&last[..sure]);
+            last.drain(..sure);
+            if self.at_end {
+                break;
+            }
+            let mut have = last.len();
+            self.top_up(&mut last, &mut have, CHUNK);
+            last.truncate(have);
+        }
+        if let Some(e) = self.read_error.take() {
+            return Err(e);
+        }
+        Ok(self.measure.origin.version >= 5 && last == self.crc.value().to_le_bytes())
     }
 
     fn fill_until(&mut self, batch: &mut Batch, stop_at_key: bool) -> Result<bool> {
@@ -402,5 +437,8 @@ fn not_rdb(header: &[u8]) -> Error {
         [0, 0, 0, ..] => "it begins with zero bytes, as a file does whose blocks were never written",
         _ => "it has neither the header REDIS nor VALKEY",
     };
-    Error::new(ErrorKind::NotRdb(format!("not an RDB file: {looks_like} (first bytes {})", crate::text::quoted(header))))
+    Error::new(ErrorKind::NotRdb(format!(
+        "not an RDB file: {looks_like} (first bytes {})",
+        crate::text::quoted(header)
+    )))
 }

@@ -1,7 +1,9 @@
-//! JSON strings from bytes.
+//! The words of JSON: strings from bytes, numbers, members.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::codec::double;
 
 /// Appends `bytes` as a JSON string, or as `{"base64":"…"}` when they are not valid UTF-8.
 #[inline]
@@ -101,6 +103,8 @@ const ESCAPES: [u8; 128] = {
 fn plain_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
     // The lowest high bit that is set marks the first byte of the word that is 0.
     let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
     let mut words = bytes.chunks_exact(8);
@@ -108,8 +112,8 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     for word in &mut words {
         let word = u64::from_le_bytes(word.try_into().expect("chunks of 8"));
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let quote = zero_bytes(word ^ ONES * b'"' as u64);
-        let backslash = zero_bytes(word ^ ONES * b'\\' as u64);
+        let quote = zero_bytes(word ^ QUOTES);
+        let backslash = zero_bytes(word ^ BACKSLASHES);
         let found = word & HIGH | control | quote | backslash;
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
@@ -121,10 +125,73 @@ fn plain_prefix(bytes: &[u8]) -> usize {
 }
 
 /// Appends the base64 form.
-pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     STANDARD.encode_slice(bytes, &mut out[start..]).expect("the room is that of the padded form");
+}
+
+/// Appends bytes that only their owner understands, as the member `raw`.
+pub(super) fn raw(bytes: &[u8], out: &mut Vec<u8>) {
+    member("raw", out, |out| {
+        out.push(b'"');
+        write_base64(bytes, out);
+        out.push(b'"');
+    });
+}
+
+/// Appends a comma, unless an array or object has just been opened.
+#[inline]
+pub(super) fn comma(out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'[' | b'{') | None) {
+        out.push(b',');
+    }
+}
+
+/// Appends a comma, unless nothing has been written yet.
+pub(super) fn comma_unless_empty(out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.push(b',');
+    }
+}
+
+/// Appends a member of an object.
+#[inline]
+pub(super) fn member(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+    comma(out);
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    value(out);
+}
+
+/// Appends an integer.
+#[inline]
+pub(super) fn integer(n: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
+/// A score: a number, or one of the strings `inf`, `-inf`, `nan`. Minus zero keeps its sign as `-0.0`.
+pub(super) fn number(value: f64, out: &mut Vec<u8>) {
+    if !value.is_finite() {
+        out.push(b'"');
+        double::write(value, out);
+        out.push(b'"');
+    } else {
+        double::write(value, out);
+        if value == 0.0 && value.is_sign_negative() {
+            out.extend_from_slice(b".0");
+        }
+    }
+}
+
+/// A component of a vector.
+pub(super) fn float(value: f32, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        number(f64::from(value), out);
+    }
 }
 
 #[cfg(test)]
