@@ -185,7 +185,8 @@ impl From<io::Error> for Error {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ErrorKind::Io(e) => write!(f, "{e}"),
+            // The number behind the words helps nobody.
+            ErrorKind::Io(e) => f.write_str(e.to_string().split(" (os error").next().unwrap_or_default()),
             ErrorKind::Truncated => f.write_str("the input ends here, in the middle of a record"),
             ErrorKind::Malformed(what) => write!(f, "malformed {what}"),
             ErrorKind::Checksum { stored, computed } => {

@@ -1,1 +1,21 @@
+//! The tests of the whole: one module a command, and those of the library that need files.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+mod corpus;
+mod harness;
+mod json;
+mod truth;
+
+#[test]
+fn every_file_here_is_a_module_of_this_list() {
+    let listed = include_str!("main.rs");
+    let files = harness::names(&harness::root().join("tests"));
+    let modules = files.iter().filter_map(|name| name.strip_suffix(".rs")).filter(|name| *name != "main");
+    for module in modules {
+        assert!(
+            listed.contains(&format!("\nmod {module};\n")),
+            "tests/{module}.rs is not in tests/main.rs: its tests don't run"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rdbkit::analysis::{Summarized, Summary, lowest_redis, lowest_valkey, summarize};
+use rdbkit::analysis::{Loadable, Summarized, Summary, lowest_redis, lowest_valkey, summarize};
 use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::rdb::{Checksum, End};
 use rdbkit::{Result, text};
@@ -72,7 +72,6 @@ fn as_text(found: &Summarized, input: &Input, now: i64) -> String {
 /// The lines at the top: name and value.
 fn facts(found: &Summarized, input: &Input, now: i64) -> Vec<(&'static str, String)> {
     let Summarized { summary, origin, end, damage } = found;
-    let aux = |name| summary.aux(name).map(text::escaped);
     let mut facts = vec![(
         "format",
         format!("{}, RDB version {}, dialect {}", header(found), origin.version, origin.dialect.name()),
@@ -80,55 +79,67 @@ fn facts(found: &Summarized, input: &Input, now: i64) -> Vec<(&'static str, Stri
     if !input.wrappers.is_empty() {
         facts.push(("wrapped in", input.wrappers.join(", ")));
     }
-    if let Some(server) = origin.server_name() {
+    facts.extend(writer_facts(found, now));
+    facts.push(("checksum", checksum(end.as_ref(), damage.is_some())));
+    if let Some(End { size, trailing, .. }) = end {
+        facts.push(("size", exact_bytes(*size)));
+        if let Some(trailing) = trailing {
+            let what = trailing.looks_like.unwrap_or("which no server reads");
+            facts.push(("trailing", format!("{} behind the end: {what}", text::count(trailing.bytes, "byte"))));
+        }
+    }
+    let total = summary.total();
+    let [keys, expires, expired] = [total.keys, total.expires, total.expired].map(text::grouped);
+    facts.push(("keys", format!("{keys} ({expires} with expiry, {expired} of them expired)")));
+    facts.extend(summary_facts(summary));
+    facts.push(("loads in", loads_in(found)));
+    if let Some(e) = damage {
+        facts.push(("DAMAGE", format!("{e}; what is said here goes up to there")));
+    }
+    facts
+}
+
+/// Who wrote the file, and when.
+fn writer_facts(found: &Summarized, now: i64) -> Vec<(&'static str, String)> {
+    let summary = &found.summary;
+    let aux = |name| summary.aux(name).map(text::escaped);
+    let mut facts = Vec::new();
+    if let Some(server) = found.origin.server_name() {
         let bits = aux("redis-bits").map_or(String::new(), |bits| format!(", {bits} bits"));
         facts.push(("written by", server + &bits));
     }
     if let Some(ctime) = number(summary, "ctime") {
-        let age = now / 1000 - ctime;
-        let ago = humantime::format_duration(std::time::Duration::from_secs(age.unsigned_abs())).to_string();
-        let ago: Vec<&str> = ago.split(' ').take(2).collect();
-        let side = if age >= 0 { "ago" } else { "from now" };
-        facts.push(("created", format!("{} ({} {side})", &text::timestamp(ctime * 1000)[..19], ago.join(" "))));
+        facts.push(("created", format!("{} ({})", text::timestamp(ctime.saturating_mul(1000)), age(ctime, now))));
     }
     if let Some(used) = number(summary, "used-mem") {
         facts.push(("used memory", text::bytes(used.unsigned_abs())));
-    }
-    facts.push(("checksum", checksum(end.as_ref(), damage.is_some())));
-    if let Some(End { size, trailing, .. }) = end {
-        facts.push(("size", format!("{} ({} bytes)", text::bytes(*size), text::grouped(*size))));
-        if let Some(trailing) = trailing {
-            let what = trailing.looks_like.unwrap_or("which no server reads");
-            facts.push(("trailing", format!("{} bytes behind the end: {what}", text::grouped(trailing.bytes))));
-        }
     }
     if let (Some(id), Some(offset)) = (aux("repl-id"), aux("repl-offset")) {
         let db = aux("repl-stream-db").map_or(String::new(), |db| format!(", stream db {db}"));
         facts.push(("replication", format!("id {id}, offset {offset}{db}")));
     }
-    let total = summary.total();
-    facts.push((
-        "keys",
-        format!(
-            "{} ({} with expiry, {} of them expired)",
-            text::grouped(total.keys),
-            text::grouped(total.expires),
-            text::grouped(total.expired)
-        ),
-    ));
-    facts.extend(summary_facts(summary));
-    facts.push((
-        "loads in",
-        format!(
-            "Redis {}; Valkey {}",
-            since(&lowest_redis(origin, &summary.features).to_string()),
-            since(&lowest_valkey(origin, &summary.features).to_string())
-        ),
-    ));
-    if let Some(e) = damage {
-        facts.push(("DAMAGE", format!("{e}; what is said here goes up to there")));
-    }
     facts
+}
+
+/// `3days 4h ago`: the two largest units.
+fn age(ctime: i64, now: i64) -> String {
+    let age = (now / 1000).saturating_sub(ctime);
+    let units = humantime::format_duration(std::time::Duration::from_secs(age.unsigned_abs())).to_string();
+    let largest: Vec<&str> = units.split(' ').take(2).collect();
+    format!("{} {}", largest.join(" "), if age >= 0 { "ago" } else { "from now" })
+}
+
+/// `1.5 MB (1,500,000 bytes)`.
+fn exact_bytes(n: u64) -> String {
+    if n < 1000 { text::bytes(n) } else { format!("{} ({} bytes)", text::bytes(n), text::grouped(n)) }
+}
+
+fn loads_in(found: &Summarized) -> String {
+    let Summarized { summary, origin, .. } = found;
+    let redis = since(&lowest_redis(origin, &summary.features));
+    let valkey = since(&lowest_valkey(origin, &summary.features));
+    let modules = if summary.modules.keys().any(|id| !id.is_vectorset()) { "; with its modules loaded" } else { "" };
+    format!("Redis {redis}; Valkey {valkey}{modules}")
 }
 
 fn summary_facts(summary: &Summary) -> Vec<(&'static str, String)> {
@@ -162,8 +173,11 @@ fn header(found: &Summarized) -> String {
     format!("{name}{version:0digits$}")
 }
 
-fn since(version: &str) -> String {
-    if version.starts_with("none") { version.to_owned() } else { format!("{version} or later") }
+fn since(lowest: &Loadable) -> String {
+    match lowest {
+        Loadable::Since(..) => format!("{lowest} or later"),
+        Loadable::Never(_) => lowest.to_string(),
+    }
 }
 
 fn number(summary: &Summary, name: &str) -> Option<i64> {
@@ -287,9 +301,9 @@ fn as_json(found: &Summarized, input: &Input) -> Value {
     })
 }
 
-fn loadable(lowest: &rdbkit::analysis::Loadable) -> Value {
+fn loadable(lowest: &Loadable) -> Value {
     match lowest {
-        rdbkit::analysis::Loadable::Since(..) => json!(lowest.to_string()),
-        rdbkit::analysis::Loadable::Never(_) => Value::Null,
+        Loadable::Since(..) => json!(lowest.to_string()),
+        Loadable::Never(_) => Value::Null,
     }
 }

@@ -396,7 +396,7 @@ impl<'a> Value<'a> {
             TemplateListpack | TemplateListpackRef => "template-listpack",
             TemplateArray | TemplateArrayRef => "template-array",
             Stream1 | Stream2 | Stream3 | Stream4 | Stream5 => "stream",
-            Array => "array",
+            Array => "sliced-array",
             Module2 | ModulePreGa => "raw",
             DragonflyJson => "json",
             DragonflyBloom | DragonflyBloom2 => "bloom",

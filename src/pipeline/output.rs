@@ -80,8 +80,18 @@ impl Place {
             .prefix(".rdbkit-")
             .suffix(".part")
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
+            .tempfile_in(folder)
+            .map_err(|e| cannot_create(folder, &e))?;
         Ok(Place::File { temp, path: path.to_owned(), force })
+    }
+}
+
+fn cannot_create(folder: &Path, e: &io::Error) -> Error {
+    let folder = folder.display();
+    match e.kind() {
+        io::ErrorKind::NotFound => Error::usage(format!("there is no directory {folder}; make it first")),
+        io::ErrorKind::PermissionDenied => Error::usage(format!("no permission to write into the directory {folder}")),
+        kind => Error::from(io::Error::from(kind)),
     }
 }
 

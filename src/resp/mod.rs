@@ -1,23 +1,7 @@
-//! Stub until the writer is here.
-#![allow(missing_docs)]
-use crate::Result;
-use crate::model::*;
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Options {
-    pub restore: bool,
-    pub chunk_elements: usize,
-}
-#[derive(Clone)]
-pub struct Writer;
-impl Writer {
-    pub fn new(_: Options) -> Writer {
-        Writer
-    }
-    pub fn start_batch(&mut self) {}
-    pub fn entry(&mut self, _: &Entry<'_>, _: &mut Scratch, _: &mut Vec<u8>) -> Result<()> {
-        Ok(())
-    }
-    pub fn other(&mut self, _: &Record<'_>, _: &mut Vec<u8>) -> Result<()> {
-        Ok(())
-    }
-}
+//! RESP, the protocol that servers speak: keys as the commands that rebuild them. It only writes; sending is not done
+//! here.
+
+pub mod frame;
+mod writer;
+
+pub use writer::{Options, Writer, dump_payload};
