@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use rdbkit::model::{Filter, Glob, Ttl};
+use rdbkit::model::{Filter, Glob, Kind, Ttl};
 use rdbkit::{Error, Result};
 
 /// Flags that every command takes.
@@ -95,7 +95,7 @@ impl FilterArgs {
             dbs: self.db.clone(),
             globs: self.key.iter().map(|glob| Glob::new(glob.as_bytes())).collect(),
             regexes: self.key_regex.iter().map(regex).collect::<Result<_>>()?,
-            types: self.types.clone(),
+            types: self.types.iter().map(|name| known_type(name)).collect::<Result<_>>()?,
             ttl: self.ttl,
             min_size: self.min_size,
             max_size: self.max_size,
@@ -106,10 +106,25 @@ impl FilterArgs {
     }
 }
 
+/// A type's name, if there can be such a type: those of modules have nine characters, whatever they are.
+fn known_type(name: &str) -> Result<String> {
+    let lower = name.to_ascii_lowercase();
+    if Kind::ALL.iter().any(|kind| kind.name() == lower) {
+        return Ok(lower);
+    }
+    if name.len() == 9 {
+        return Ok(name.to_owned());
+    }
+    let known = Kind::ALL.map(Kind::name).join(", ");
+    Err(Error::usage(format!(
+        "--type {name}: no such type; there are {known}, and names of module types (9 characters)"
+    )))
+}
+
 /// The last line of a regex error says what is wrong; those before it draw a picture.
 fn one_line(e: &regex::Error) -> String {
     let text = e.to_string();
-    text.lines().last().unwrap_or_default().trim().to_owned()
+    text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
 }
 
 fn parse_ttl(text: &str) -> Result<Ttl, String> {

@@ -3,9 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod corpus;
+mod dumps;
 mod harness;
+mod hostile;
 mod json;
+mod layers;
+mod lengths;
+mod man;
+mod readme;
+mod refused;
 mod truth;
+mod wrappers;
 
 #[test]
 fn every_file_here_is_a_module_of_this_list() {

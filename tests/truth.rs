@@ -201,6 +201,7 @@ impl Wrong {
     }
 
     fn vectorset(&mut self, want: &Json, got: &Json) {
+        self.raw(want, got);
         let value = got.at("value");
         let info = want.at("vinfo");
         self.same("dim", info.at("vector-dim"), value.at("dim"));

@@ -109,7 +109,8 @@ fn writer_facts(found: &Summarized, now: i64) -> Vec<(&'static str, String)> {
         facts.push(("written by", server + &bits));
     }
     if let Some(ctime) = number(summary, "ctime") {
-        facts.push(("created", format!("{} ({})", text::timestamp(ctime.saturating_mul(1000)), age(ctime, now))));
+        let created = text::timestamp(ctime.saturating_mul(1000)).replace(".000Z", "Z");
+        facts.push(("created", format!("{created} ({})", age(ctime, now))));
     }
     if let Some(used) = number(summary, "used-mem") {
         facts.push(("used memory", text::bytes(used.unsigned_abs())));

@@ -1,10 +1,12 @@
 //! Opening inputs: a path or `-`, whatever wraps the file, told apart by its first bytes and not by its name.
 
 use std::fs::File;
-use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use lz4_flex::frame::FrameDecoder;
 
 use super::Meter;
 use crate::error::{Error, Result};
@@ -82,12 +84,12 @@ fn unwrap(mut input: Box<dyn Read + Send>) -> Result<(Option<&'static str>, Box<
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => (Some("zstd"), Box::new(zstd::Decoder::new(again(start, input))?)),
         [0x04, 0x22, 0x4d, 0x18, ..] => {
-            (Some("lz4"), Box::new(lz4_flex::frame::FrameDecoder::new(BufReader::new(again(start, input)))))
+            (Some("lz4"), Box::new(Lz4Frames(FrameDecoder::new(BufReader::new(again(start, input))))))
         }
         [b'V', b'C', b'S', envelope @ ..] => {
             check_envelope(envelope)?;
             let frame = again(start[7..].to_vec(), input);
-            (Some("VCS"), Box::new(lz4_flex::frame::FrameDecoder::new(BufReader::new(frame))))
+            (Some("VCS"), Box::new(FrameDecoder::new(BufReader::new(frame))))
         }
         [b'$' | b'\n', ..] => {
             let mut input = BufReader::new(again(start, input));
@@ -131,6 +133,20 @@ fn is_bulk_header(line: &[u8]) -> bool {
         [b'$', b'E', b'O', b'F', b':', mark @ ..] => mark.len() == 40,
         [b'$', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
         _ => false,
+    }
+}
+
+/// One LZ4 frame after the other, as `lz4 -d` reads them; the decoder itself ends with each.
+struct Lz4Frames(FrameDecoder<BufReader<Peeked>>);
+
+impl Read for Lz4Frames {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.0.read(buf)?;
+            if n > 0 || buf.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+                return Ok(n);
+            }
+        }
     }
 }
 

@@ -47,8 +47,15 @@ impl Measure {
                 if stop_at_key {
                     return Ok(Unit::Key);
                 }
+                let rdb_type = match RdbType::resolve(code, &self.origin) {
+                    Some(rdb_type) => rdb_type,
+                    None => return Err(self.unknown("type", code, start)),
+                };
                 weight = weight.saturating_add(Str::skip(cur)?);
-                weight = weight.saturating_add(self.value(code, cur, start, whole)?);
+                weight = weight.saturating_add(match rdb_type {
+                    RdbType::ModulePreGa => self.pre_ga_module(cur, whole)?,
+                    _ => skip_value(rdb_type, cur, &self.origin.templates)?,
+                });
                 let end = cur.pos();
                 self.member_expiries(cur, whole)?;
                 return Ok(Unit::Record { end, weight });
@@ -77,18 +84,18 @@ impl Measure {
         }
     }
 
-    #[inline]
-    fn value(&mut self, code: u8, cur: &mut Cursor<'_>, start: Cursor<'_>, whole: bool) -> Result<u64> {
-        match RdbType::resolve(code, &self.origin) {
-            Some(RdbType::ModulePreGa) => self.pre_ga_module(cur, whole),
-            Some(rdb_type) => skip_value(rdb_type, cur, &self.origin.templates),
-            None => Err(Error::unsupported(self.unknown("type", code)).at(start.pos() as u64)),
-        }
-    }
-
-    fn unknown(&self, what: &str, code: u8) -> String {
+    #[cold]
+    fn unknown(&self, what: &str, code: u8, at: Cursor<'_>) -> Error {
         let Origin { magic, version, dialect, .. } = &*self.origin;
-        format!("unknown {what} {code} in a file of {} (header {}, version {version})", dialect.name(), magic.name())
+        let hint = match dialect {
+            Dialect::Dragonfly if (200..=224).contains(&code) => {
+                "; Dragonfly's own snapshots (.dfs) are not read here, save with SAVE RDB instead"
+            }
+            _ => "",
+        };
+        let file = format!("{} (header {}, RDB version {version})", dialect.name(), magic.name());
+        Error::unsupported(format!("unknown {what} {code} (0x{code:02x}) in a file of dialect {file}{hint}"))
+            .at(at.pos() as u64)
     }
 
     /// A record that is neither a key nor an attribute of one.
@@ -127,7 +134,7 @@ impl Measure {
                 0
             }
             opcode::HASH_TEMPLATE => self.template(cur)?,
-            _ => return Err(Error::unsupported(self.unknown("opcode", code)).at(start.pos() as u64)),
+            _ => return Err(self.unknown("opcode", code, start)),
         })
     }
 

@@ -265,8 +265,11 @@ impl Reader {
                     if let Some(e) = self.read_error.take() {
                         return Err(e);
                     }
-                    if self.at_end || self.is_beyond_end(&e) {
+                    if self.at_end {
                         return Err(self.located(e, &batch.bytes[..*have], batch.used));
+                    }
+                    if let Some(beyond) = self.beyond_end(&e) {
+                        return Err(self.located(beyond, &batch.bytes[..*have], batch.used));
                     }
                     if batch.used > 0 {
                         return Ok(None);
@@ -279,9 +282,11 @@ impl Reader {
         }
     }
 
-    /// Whether an error for want of bytes asks for more than the whole input has.
-    fn is_beyond_end(&self, e: &Error) -> bool {
-        self.size.is_some_and(|size| self.offset.saturating_add(e.needed()) > size)
+    /// Turns an error for want of bytes that the whole input does not have into one that needs no further reading.
+    fn beyond_end(&self, e: &Error) -> Option<Error> {
+        let beyond = self.offset.saturating_add(e.needed()).saturating_sub(self.size?);
+        let what = format!("length: it goes {} beyond the end of the file", crate::text::count(beyond, "byte"));
+        (beyond > 0).then(|| Error::malformed(what).at(e.offset().unwrap_or_default()))
     }
 
     fn units(&mut self, batch: &mut Batch, have: usize, weight: &mut u64, stop_at_key: bool) -> Result<Option<Unit>> {

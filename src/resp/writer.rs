@@ -565,3 +565,324 @@ fn payload_version(entry: &Entry<'_>) -> u16 {
     let of_server = if entry.value.origin.version == 7 { 7 } else { FIRST };
     of_type.max(of_meta).max(of_server)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Template;
+
+    const SMALL: Options = Options { restore: false, chunk_elements: 2, chunk_bytes: 64 << 10 };
+    const RESTORE: Options = Options { restore: true, ..SMALL };
+
+    fn origin(header: &[u8; 9]) -> Origin {
+        Origin::from_header(header).unwrap()
+    }
+
+    fn entry<'a>(origin: &'a Origin, rdb_type: RdbType, bytes: &'a [u8]) -> Entry<'a> {
+        Entry {
+            db: 0,
+            key: b"k",
+            expiry: None,
+            eviction: Eviction::None,
+            meta: b"",
+            mask: None,
+            member_expiries: b"",
+            offset: 0,
+            size: 0,
+            value: Value { rdb_type, bytes, origin },
+        }
+    }
+
+    /// Reads frames strictly; each command as its words, escaped, with a space between.
+    fn shown(out: &[u8]) -> Vec<String> {
+        fn number(mark: u8, rest: &[u8]) -> (usize, &[u8]) {
+            let end = rest.windows(2).position(|pair| pair == b"\r\n").unwrap();
+            assert_eq!(rest[0], mark);
+            (std::str::from_utf8(&rest[1..end]).unwrap().parse().unwrap(), &rest[end + 2..])
+        }
+        let mut commands = Vec::new();
+        let mut rest = out;
+        while !rest.is_empty() {
+            let (words, mut tail) = number(b'*', rest);
+            let command: Vec<String> = (0..words)
+                .map(|_| {
+                    let (len, word) = number(b'$', tail);
+                    tail = word[len..].strip_prefix(b"\r\n").unwrap();
+                    word[..len].escape_ascii().to_string()
+                })
+                .collect();
+            commands.push(command.join(" "));
+            rest = tail;
+        }
+        commands
+    }
+
+    fn commands(options: Options, entry: &Entry<'_>) -> Vec<String> {
+        let mut out = Vec::new();
+        Writer::new(options).entry(entry, &mut Scratch::default(), &mut out).unwrap();
+        let mut commands = shown(&out);
+        if !commands.is_empty() {
+            assert_eq!(commands.remove(0), "SELECT 0");
+        }
+        commands
+    }
+
+    #[test]
+    fn every_kind_has_its_commands() {
+        let t = |header: &[u8; 9], rdb_type, bytes: &[u8], want: &[&str]| {
+            assert_eq!(commands(SMALL, &entry(&origin(header), rdb_type, bytes)), want);
+        };
+        let new = b"REDIS0011";
+        t(new, RdbType::String, b"\x03a\r\n", &[r"SET k a\r\n"]);
+        t(new, RdbType::String, b"\x00", &["SET k "]);
+        t(new, RdbType::List, b"\x03\x01a\xc0\x07\x00", &["RPUSH k a 7", "RPUSH k "]);
+        t(new, RdbType::Set, b"\x02\x01a\x01b", &["SADD k a b"]);
+        t(new, RdbType::Zset, b"\x03\x01a\x031.5\x01b\xff\x01c\x02-0", &["ZADD k 1.5 a -inf b", "ZADD k -0 c"]);
+        t(new, RdbType::Hash, b"\x01\x01f\x01v", &["HSET k f v"]);
+        t(b"REDIS0008", RdbType::Hash, b"\x01\x01f\x01v", &["HSET k f v"]);
+        t(b"REDIS0007", RdbType::Hash, b"\x01\x01f\x01v", &["HMSET k f v"]);
+        t(b"REDIS0009", RdbType::DragonflyJson, b"\x02{}", &["JSON.SET k $ {}"]);
+        t(b"REDIS0009", RdbType::DragonflySet, b"\x02\x01m\x0210\x01n\x02-1", &["SADD k m n"]);
+        for empty in [RdbType::List, RdbType::Set, RdbType::Zset, RdbType::Hash] {
+            t(new, empty, b"\x00", &[]);
+            assert!(commands(RESTORE, &entry(&origin(new), empty, b"\x00")).is_empty());
+        }
+    }
+
+    #[test]
+    fn commands_end_after_so_many_bytes() {
+        let options = Options { restore: false, chunk_elements: 100, chunk_bytes: 29 };
+        let origin = origin(b"REDIS0011");
+        let list = entry(&origin, RdbType::List, b"\x04\x01a\x01b\x05ccccc\x01d");
+        assert_eq!(commands(options, &list), ["RPUSH k a b", "RPUSH k ccccc", "RPUSH k d"]);
+    }
+
+    #[test]
+    fn fields_that_expire_together_share_a_command() {
+        let mut bytes = b"\x06".to_vec();
+        for (name, at) in [(b'a', 5_i64), (b'b', 5), (b'c', 5), (b'd', -1), (b'e', 5), (b'f', 6)] {
+            bytes.extend_from_slice(&[1, name, 1, b'v']);
+            bytes.extend_from_slice(&at.to_le_bytes());
+        }
+        let origin = origin(b"VALKEY080");
+        let mut hash = entry(&origin, RdbType::ValkeyHash, &bytes);
+        hash.expiry = Some(9);
+        let want = [
+            "HSET k a v b v",
+            "HSET k c v d v",
+            "HSET k e v f v",
+            "HPEXPIREAT k 5 FIELDS 2 a b",
+            "HPEXPIREAT k 5 FIELDS 2 c e",
+            "HPEXPIREAT k 6 FIELDS 1 f",
+            "PEXPIREAT k 9",
+        ];
+        assert_eq!(commands(SMALL, &hash), want);
+        // A hash that breaks off leaves nothing to the next one.
+        let mut writer = Writer::new(SMALL);
+        let mut out = b"before".to_vec();
+        let broken = entry(&origin, RdbType::ValkeyHash, &bytes[..40]);
+        assert!(writer.entry(&broken, &mut Scratch::default(), &mut out).is_err());
+        assert_eq!(out, b"before");
+        out.clear();
+        writer.entry(&hash, &mut Scratch::default(), &mut out).unwrap();
+        assert_eq!(shown(&out)[1..], want);
+    }
+
+    #[test]
+    fn the_database_is_selected_once_a_batch() {
+        let origin = origin(b"REDIS0011");
+        let mut writer = Writer::new(SMALL);
+        let mut out = Vec::new();
+        for (db, bytes) in
+            [(3, b"\x01\x01a"), (3, b"\x01\x01b"), (4, b"\x00\0\0"), (3, b"\x01\x01c"), (0, b"\x01\x01d")]
+        {
+            let bytes = if bytes[0] == 0 { &bytes[..1] } else { bytes };
+            let set = Entry { db, ..entry(&origin, RdbType::Set, bytes) };
+            writer.entry(&set, &mut Scratch::default(), &mut out).unwrap();
+        }
+        writer.start_batch();
+        writer.entry(&entry(&origin, RdbType::String, b"\x01v"), &mut Scratch::default(), &mut out).unwrap();
+        let want = ["SELECT 3", "SADD k a", "SADD k b", "SADD k c", "SELECT 0", "SADD k d", "SELECT 0", "SET k v"];
+        assert_eq!(shown(&out), want);
+    }
+
+    #[test]
+    fn restore_says_what_its_server_understands() {
+        let t = |header: &[u8; 9], expiry, eviction, want: &[&str]| {
+            let origin = origin(header);
+            let string = Entry { expiry, eviction, ..entry(&origin, RdbType::String, b"\x04tail") };
+            assert_eq!(commands(RESTORE, &string), want);
+        };
+        // The payload is what DUMP of Redis 2.8.24 answers.
+        const DUMP: &str = r"\x00\x04tail\x06\x00\xe4w8^\x98\x03\xca\xd5";
+        let plain = format!("RESTORE k 0 {DUMP}");
+        t(b"REDIS0006", None, Eviction::None, &[&plain]);
+        t(b"REDIS0006", Some(7), Eviction::Freq(1), &[&plain, "PEXPIREAT k 7"]);
+        t(b"REDIS0008", Some(7), Eviction::Idle(1), &[&plain, "PEXPIREAT k 7"]);
+        t(b"REDIS0009", Some(7), Eviction::Idle(60), &[&format!("RESTORE k 7 {DUMP} ABSTTL IDLETIME 60")]);
+        t(b"REDIS0009", Some(-7), Eviction::None, &[&plain, "PEXPIREAT k -7"]);
+        t(b"REDIS0009", Some(0), Eviction::None, &[&plain, "PEXPIREAT k 0"]);
+        t(b"VALKEY080", None, Eviction::Freq(255), &[&format!("{plain} FREQ 255")]);
+        t(b"REDIS0009", None, Eviction::Idle(u64::MAX), &[&plain]);
+    }
+
+    #[test]
+    fn payloads_have_the_lowest_version() {
+        let t = |header: &[u8; 9], rdb_type, bytes: &[u8], meta: &[u8], want: (&[u8], u16)| {
+            let origin = origin(header);
+            let entry = Entry { meta, ..entry(&origin, rdb_type, bytes) };
+            let mut out = b"before".to_vec();
+            dump_payload(&entry, &mut out).unwrap();
+            let payload = out.strip_prefix(b"before").unwrap();
+            let (body, crc) = payload.split_last_chunk::<8>().unwrap();
+            assert_eq!(crc64::jones(body), u64::from_le_bytes(*crc));
+            let (body, version) = body.split_last_chunk::<2>().unwrap();
+            assert_eq!((body, u16::from_le_bytes(*version)), want);
+        };
+        t(b"REDIS0001", RdbType::String, b"\x00", b"", (b"\x00\x00", 6));
+        t(b"REDIS0007", RdbType::String, b"\x00", b"", (b"\x00\x00", 7));
+        t(b"REDIS0012", RdbType::String, b"\x00", b"", (b"\x00\x00", 6));
+        t(b"REDIS0012", RdbType::Zset2, b"\x00", b"", (b"\x05\x00", 8));
+        t(b"REDIS0006", RdbType::HashListpack, b"\x00", b"", (b"\x10\x00", 10));
+        t(b"REDIS0012", RdbType::HashMetadataPreGa, b"\x00", b"", (b"\x16\x00", 12));
+        t(b"VALKEY080", RdbType::ValkeyHash, b"\x00", b"", (b"\x16\x00", 80));
+        t(b"VALKEY080", RdbType::Set, b"\x00", b"", (b"\x02\x00", 6));
+        t(
+            b"REDIS0013",
+            RdbType::Set,
+            b"\x00",
+            b"\x01\x19\xc0\xa6\x2d\x00",
+            (b"\xf3\x01\x19\xc0\xa6\x2d\x00\x02\x00", 13),
+        );
+    }
+
+    #[test]
+    fn template_hashes_carry_their_field_names() {
+        let mut origin = origin(b"REDIS0015");
+        let template = Template { fields: vec![b"age"[..].into(), b"name"[..].into()] };
+        origin.templates.insert(3, template.into());
+        let payload = |rdb_type, bytes: &[u8]| {
+            let mut out = Vec::new();
+            dump_payload(&entry(&origin, rdb_type, bytes), &mut out).map(|()| out[..out.len() - 8].to_vec())
+        };
+        assert_eq!(
+            payload(RdbType::TemplateListpackRef, b"\x0e\x0e\0\0\0\x03\0\x03\x01\x05\x01\x81x\x02\xff").unwrap(),
+            b"\x1d\x01\x02\x03age\x04name\x0e\x0e\0\0\0\x03\0\x03\x01\x05\x01\x81x\x02\xff\x0f\0"
+        );
+        assert_eq!(
+            payload(RdbType::TemplateArrayRef, b"\x03\xc0\x05\x01x").unwrap(),
+            b"\x1f\x01\x02\x03age\x04name\xc0\x05\x01x\x0f\0"
+        );
+        assert!(payload(RdbType::TemplateArrayRef, b"\x04\xc0\x05\x01x").is_err());
+    }
+
+    /// A stream of type 15: entries 1000-1 and 1005-1, a group with one pending entry.
+    const STREAM: &[u8] = b"\x01\x10\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\x34\x34\0\0\0\x14\0\x02\x01\x01\x01\x01\x01\
+        \x84temp\x05\0\x01\x02\x01\0\x01\0\x01\x14\x01\x04\x01\x03\x01\x05\x01\xdf\xff\x02\x15\x01\x04\x01\x02\x01\x05\x01\0\
+        \x01\x16\x01\x04\x01\xff\x02\x43\xed\x01\x01\x01g\x43\xe8\x01\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\0\x68\xe5\xcf\
+        \x8b\x01\0\0\x01\x01\x01c\0\x68\xe5\xcf\x8b\x01\0\0\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01";
+
+    #[test]
+    fn a_stream_is_rebuilt_by_commands() {
+        let origin = origin(b"REDIS0009");
+        let want = [
+            "XADD k 1000-1 temp 20",
+            "XADD k 1005-1 temp 22",
+            "XSETID k 1005-1",
+            "XGROUP CREATE k g 1000-1",
+            "XCLAIM k g c 0 1000-1 TIME 1700000000000 RETRYCOUNT 1 FORCE JUSTID",
+        ];
+        assert_eq!(commands(SMALL, &entry(&origin, RdbType::Stream1, STREAM)), want);
+    }
+
+    /// A stream of type 19, 21, 26 or 27 without entries: last id 5-2, 2 entries added, a group; and what follows.
+    fn empty_stream(max_deleted: &[u8], consumers: &[u8]) -> Vec<u8> {
+        [b"\0\0\x05\x02\0\0", max_deleted, b"\x02\x01\x01g\x05\0\x81\xff\xff\xff\xff\xff\xff\xff\xff", consumers]
+            .concat()
+    }
+
+    #[test]
+    fn an_empty_stream_keeps_its_past() {
+        let origin = origin(b"REDIS0010");
+        let bytes = empty_stream(b"\x05\x02", b"\0\x01\x01c\0\0\0\0\0\0\0\0\0");
+        let want = [
+            "XGROUP CREATE k x 0 MKSTREAM",
+            "XGROUP DESTROY k x",
+            "XSETID k 5-2 ENTRIESADDED 2 MAXDELETEDID 5-2",
+            "XGROUP CREATE k g 5-0",
+            "XGROUP CREATECONSUMER k g c",
+        ];
+        assert_eq!(commands(SMALL, &entry(&origin, RdbType::Stream2, &bytes)), want);
+    }
+
+    #[test]
+    fn what_commands_cannot_say_of_a_stream_goes_as_restore() {
+        let is_restored = |origin: &Origin, rdb_type, bytes: &[u8]| {
+            let commands = commands(SMALL, &entry(origin, rdb_type, bytes));
+            assert!(commands[0].starts_with("RESTORE k 0 ") == (commands.len() == 1), "{commands:?}");
+            commands.len() == 1
+        };
+        let new = origin(b"REDIS0014");
+        let with_tail = |tail: &[u8]| empty_stream(b"\0\0", &[b"\0\0", tail].concat());
+        assert!(!is_restored(&new, RdbType::Stream4, &with_tail(b"\x40\x64\x40\x64\0\0\0")));
+        // Another duration; an id that was added; a producer.
+        assert!(is_restored(&new, RdbType::Stream4, &with_tail(b"\x40\x65\x40\x64\0\0\0")));
+        assert!(is_restored(&new, RdbType::Stream4, &with_tail(b"\x40\x64\x40\x64\0\x01\0")));
+        assert!(is_restored(&new, RdbType::Stream4, &with_tail(b"\x40\x64\x40\x64\x01\x01p\0\0\0")));
+        // A NACKed entry.
+        let nacked = with_tail(b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\x40\x64\x40\x64\0\0\0");
+        assert!(is_restored(&new, RdbType::Stream5, &nacked));
+        // A pending entry that is gone.
+        let mut gone = b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\x01".to_vec();
+        gone.extend_from_slice(b"\x01\x01c\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01");
+        assert!(is_restored(&new, RdbType::Stream2, &empty_stream(b"\0\0", &gone)));
+        // An id deleted beyond the last, which XSETID refuses.
+        assert!(is_restored(&new, RdbType::Stream2, &empty_stream(b"\x06\0", b"\0\0")));
+        // A consumer that has nothing pending, before and after XGROUP CREATECONSUMER.
+        let consumer = b"\0\0\x05\x02\x01\x01g\0\0\0\x01\x01c\0\0\0\0\0\0\0\0\0";
+        let mut old = origin(b"REDIS0009");
+        assert!(is_restored(&old, RdbType::Stream1, consumer));
+        old.server = Some("6.0.16".to_owned());
+        assert!(is_restored(&old, RdbType::Stream1, consumer));
+        old.server = Some("6.2.14".to_owned());
+        assert!(!is_restored(&old, RdbType::Stream1, consumer));
+    }
+
+    #[test]
+    fn keys_with_metadata_and_module_values_go_as_restore() {
+        let origin = origin(b"REDIS0013");
+        let string = entry(&origin, RdbType::String, b"\x01v");
+        assert_eq!(commands(SMALL, &string), ["SET k v"]);
+        let with_meta = Entry { meta: b"\x01\x19\xc0\xa6\x2d\0", ..string };
+        assert!(commands(SMALL, &with_meta)[0].starts_with(r"RESTORE k 0 \xf3\x01\x19\xc0\xa6-\x00\x00\x01v\r\x00"));
+        let module = entry(&origin, RdbType::Module2, b"\x81\x95\xa6\xed\xca\x97\xbe\0\x07\0");
+        assert!(commands(SMALL, &module)[0].starts_with(r"RESTORE k 0 \x07\x81\x95"));
+        let array = entry(&origin, RdbType::Array, b"\x01\0\x05\x03\x01a");
+        assert!(commands(SMALL, &array)[0].starts_with(r"RESTORE k 0 \x1c\x01\x00\x05\x03\x01a\x0e\x00"));
+    }
+
+    #[test]
+    fn keydb_members_expire() {
+        let mut origin = origin(b"REDIS0009");
+        origin.learn(b"redis-ver", b"6.3.4");
+        let mut set = entry(&origin, RdbType::Set, b"\x01\x01m");
+        set.member_expiries = b"\xfa\x13keydb-subexpire-key\x01m\xfa\x14keydb-subexpire-when\x0213";
+        assert_eq!(commands(SMALL, &set), ["SADD k m", "PEXPIREMEMBERAT k m 13"]);
+        assert_eq!(commands(RESTORE, &set)[1..], ["PEXPIREMEMBERAT k m 13"]);
+    }
+
+    #[test]
+    fn functions_and_scripts_are_loaded() {
+        let t = |record: Record<'_>, want: &[&str]| {
+            let mut out = Vec::new();
+            Writer::new(SMALL).other(&record, &mut out).unwrap();
+            assert_eq!(shown(&out), want);
+        };
+        t(Record::Function(b"#!lua name=a\nb"), &[r"FUNCTION LOAD #!lua name=a\nb"]);
+        let pre_ga = Record::FunctionPreGa { name: b"a", engine: b"LUA", description: Some(b"d"), code: b"b" };
+        t(pre_ga, &[r"FUNCTION LOAD #!lua name=a\nb"]);
+        t(Record::Aux { name: b"lua", value: b"return 1" }, &["SCRIPT LOAD return 1"]);
+        t(Record::Aux { name: b"ctime", value: b"1" }, &[]);
+        t(Record::SelectDb(1), &[]);
+    }
+}
