@@ -1,5 +1,5 @@
-//! Comma-separated values: a row a key, or a row an element. For spreadsheets and scripts; it is no backup, and never
-//! read back.
+//! Comma-separated values: a row a key, or a row an element. For spreadsheets and scripts; it is no backup: not
+//! all that a dump holds fits into rows.
 //!
 //! Every column of strings is escaped in the same way, so that a row is one line and the bytes can be had again: what
 //! is valid UTF-8 stays as it is, but for the backslash, which is `\\`, and control characters and line separators,
@@ -219,7 +219,7 @@ fn escaped_string(bytes: &[u8], out: &mut Vec<u8>) {
     }
     for chunk in bytes.utf8_chunks() {
         escaped_text(chunk.valid(), out);
-        chunk.invalid().iter().for_each(|&b| hex_escape(b, out));
+        chunk.invalid().iter().for_each(|&b| text::hex_escape(b, out));
     }
     if in_quotes {
         out.push(b'"');
@@ -236,16 +236,11 @@ fn escaped_text(text: &str, out: &mut Vec<u8>) {
             '\r' => out.extend_from_slice(b"\\r"),
             '\t' => out.extend_from_slice(b"\\t"),
             // To some programs these end a line as well.
-            '\u{2028}' | '\u{2029}' => c.encode_utf8(&mut utf8).bytes().for_each(|b| hex_escape(b, out)),
-            _ if c.is_control() => c.encode_utf8(&mut utf8).bytes().for_each(|b| hex_escape(b, out)),
+            '\u{2028}' | '\u{2029}' => c.encode_utf8(&mut utf8).bytes().for_each(|b| text::hex_escape(b, out)),
+            _ if c.is_control() => c.encode_utf8(&mut utf8).bytes().for_each(|b| text::hex_escape(b, out)),
             _ => out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes()),
         }
     }
-}
-
-fn hex_escape(b: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\\x");
-    text::push_hex(b, out);
 }
 
 #[cfg(test)]

@@ -264,7 +264,7 @@ fn as_json(found: &Summarized, input: &Input) -> Value {
         "dialect": origin.dialect.name(),
         "server": origin.server_name(),
         "serverVersion": origin.server,
-        "createdAt": number(summary, "ctime").map(|s| s * 1000),
+        "createdAt": number(summary, "ctime").map(|s| s.saturating_mul(1000)),
         "usedMemory": number(summary, "used-mem"),
         "bits": number(summary, "redis-bits"),
         "size": end.as_ref().map(|end| end.size),

@@ -7,7 +7,8 @@
 //!              pending:LEN ( id:16 bytes  time:i64le  deliveries:LEN )*
 //!              consumers:LEN ( name:STR  seen:i64le  [v3: active:i64le]  pending:LEN ( id:16 bytes )* )*
 //!              [v5: nacked:LEN ( id:16 bytes )*] )*
-//! [v4: duration:LEN  max entries:LEN  producers:LEN ( id:STR  n:LEN ( iid:STR  id:LEN LEN )* )*  added:LEN  duplicates:LEN]
+//! [v4: duration:LEN  max entries:LEN  producers:LEN ( id:STR  ids:LEN ( iid:STR  id:LEN LEN )* )*
+//!      added:LEN  duplicates:LEN]
 //!
 //! listpack: count deleted n field*n 0   then entries: flags ms seq  [n (field value)*n | value*n]  back count
 //! ```
@@ -459,10 +460,12 @@ mod tests {
     use super::*;
 
     /// The stream of type 15 of the format's test vectors: two living entries, one deleted, a group with one pending.
-    const V1: &[u8] = b"\x01\x10\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\x34\x34\0\0\0\x14\0\x02\x01\x01\x01\x01\x01\x84temp\x05\
-        \0\x01\x02\x01\0\x01\0\x01\x14\x01\x04\x01\x03\x01\x05\x01\xdf\xff\x02\x15\x01\x04\x01\x02\x01\x05\x01\0\x01\x16\x01\x04\
-        \x01\xff\x02\x43\xed\x01\x01\x01g\x43\xe8\x01\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\0\x68\xe5\xcf\x8b\x01\0\0\x01\
-        \x01\x01c\0\x68\xe5\xcf\x8b\x01\0\0\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01";
+    const V1: &[u8] = b"\
+        \x01\x10\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\x34\x34\0\0\0\x14\0\x02\x01\x01\x01\x01\x01\x84temp\x05\0\
+        \x01\x02\x01\0\x01\0\x01\x14\x01\x04\x01\x03\x01\x05\x01\xdf\xff\x02\x15\x01\x04\x01\x02\x01\x05\x01\0\
+        \x01\x16\x01\x04\x01\xff\x02\x43\xed\x01\x01\x01g\x43\xe8\x01\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\
+        \0\x68\xe5\xcf\x8b\x01\0\0\x01\x01\x01c\0\x68\xe5\xcf\x8b\x01\0\0\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\
+        \x01";
 
     fn parts(bytes: &[u8]) -> Result<Vec<String>> {
         let mut out = Vec::new();

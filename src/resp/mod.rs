@@ -2,6 +2,9 @@
 //! here.
 
 pub mod frame;
+mod payload;
+mod stream;
 mod writer;
 
-pub use writer::{Options, Writer, dump_payload};
+pub use payload::dump_payload;
+pub use writer::{Options, Writer};

@@ -1,18 +1,16 @@
 //! Keys to commands that rebuild them, for an empty server of the version that wrote the file, or a later one.
 //!
 //! What no command can say goes as RESTORE: the values of modules and forks, vector sets, arrays, keys with metadata,
-//! and streams with pending entries that are gone, NACKed entries or idempotency data. Lost even so: idle times and
+//! sorted sets with a score of -0, and streams with pending entries that are gone, NACKed entries or idempotency data. Lost even so: idle times and
 //! access counters of keys that go as commands, the times at which consumers were seen, member expiries of
 //! Dragonfly's sets, and data of modules outside the key space. Nothing is sent here.
 
-use std::collections::HashSet;
-
 use super::frame::{self, Growing};
-use crate::codec::listpack::Listpack;
-use crate::codec::stream::{Meta, Part, StreamId, Version};
-use crate::codec::{Cursor, Str, crc64, double, length, opcode};
-use crate::error::{Error, Result};
-use crate::model::{Dialect, Element, Entry, Eviction, Kind, Origin, RdbType, Record, Scratch, Value};
+use super::payload::dump_payload;
+use super::stream::{StreamBuffers, StreamCommands};
+use crate::codec::double;
+use crate::error::Result;
+use crate::model::{Dialect, Element, Entry, Eviction, Kind, Record, Scratch, Value};
 
 /// How keys become commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,7 +123,7 @@ impl Writer {
             Kind::Json => each_item(entry.value, scratch, |text| frame::command(&[b"JSON.SET", key, b"$", text], out))?,
             Kind::List => self.items(b"RPUSH", entry, scratch, out)?,
             Kind::Set => self.items(b"SADD", entry, scratch, out)?,
-            Kind::Zset => self.zset(entry, scratch, out)?,
+            Kind::Zset => return self.zset(entry, scratch, out),
             Kind::Hash => self.hash(entry, scratch, out)?,
             Kind::Stream => return self.stream(entry, scratch, out),
             Kind::Array | Kind::VectorSet | Kind::Module | Kind::Foreign => return Ok(false),
@@ -140,10 +138,13 @@ impl Writer {
         Ok(())
     }
 
-    fn zset(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
+    fn zset(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<bool> {
         let mut chunks = Chunks::new(b"ZADD", entry.key, self.options);
+        let mut faithful = true;
         entry.value.each(scratch, |element| {
             if let Element::Scored { member, score } = element {
+                // A set that begins as a listpack, as most do, takes -0 for 0 and NaN not at all.
+                faithful &= !(score.is_nan() || score == 0.0 && score.is_sign_negative());
                 self.text.clear();
                 double::write(score, &mut self.text);
                 chunks.add([&self.text, member], out);
@@ -151,7 +152,7 @@ impl Writer {
             Ok(())
         })?;
         chunks.end(out);
-        Ok(())
+        Ok(faithful)
     }
 
     fn hash(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
@@ -294,169 +295,6 @@ impl FieldExpiries {
     }
 }
 
-/// What [`StreamCommands`] remembers of a stream.
-#[derive(Clone, Default)]
-struct StreamBuffers {
-    /// The ids of its entries, ascending.
-    ids: Vec<StreamId>,
-    /// The name of the last group.
-    group: Vec<u8>,
-    /// Consumers of that group that no command has made yet.
-    unmade: HashSet<Vec<u8>>,
-}
-
-/// Turns the parts of a stream into commands, in the way of a server's own rewrite of its append-only file.
-struct StreamCommands<'a> {
-    key: &'a [u8],
-    /// Whether servers that can load this stream have XGROUP CREATECONSUMER.
-    makes_consumers: bool,
-    buffers: &'a mut StreamBuffers,
-    text: &'a mut Vec<u8>,
-    entry: Option<Growing>,
-    /// Whether commands have said everything so far.
-    faithful: bool,
-}
-
-impl<'a> StreamCommands<'a> {
-    fn new(entry: &Entry<'a>, buffers: &'a mut StreamBuffers, text: &'a mut Vec<u8>) -> StreamCommands<'a> {
-        let Value { rdb_type, origin, .. } = entry.value;
-        buffers.ids.clear();
-        buffers.unmade.clear();
-        let makes_consumers = rdb_type.stream_version() >= Some(Version::V2) || has_createconsumer(origin);
-        StreamCommands { key: entry.key, makes_consumers, buffers, text, entry: None, faithful: true }
-    }
-
-    fn part(&mut self, part: Part<'_>, out: &mut Vec<u8>) {
-        if !self.faithful {
-            return;
-        }
-        match part {
-            Part::Entry(id) => self.begin_entry(id, out),
-            Part::Field { name, value } => {
-                if let Some(entry) = &mut self.entry {
-                    entry.bulk(name, out);
-                    entry.bulk(value, out);
-                }
-            }
-            Part::Meta(meta) => self.meta(meta, out),
-            Part::Group { name, last, entries_read } => self.group(name, last, entries_read.flatten(), out),
-            Part::Consumer { name, .. } if self.makes_consumers => {
-                let group = &self.buffers.group;
-                frame::command(&[b"XGROUP", b"CREATECONSUMER", self.key, group, name], out);
-            }
-            Part::Consumer { name, .. } => drop(self.buffers.unmade.insert(name.to_vec())),
-            Part::Pending { id, consumer: Some(consumer), delivered, deliveries } => {
-                self.pending(id, consumer, delivered, deliveries, out);
-            }
-            Part::Idempotency { duration: 100, max_entries: 100, added: 0, duplicates: 0 } => {}
-            Part::Pending { consumer: None, .. }
-            | Part::Nacked(_)
-            | Part::Idempotency { .. }
-            | Part::Producer(_)
-            | Part::ProducerId { .. } => self.faithful = false,
-        }
-    }
-
-    /// Whether commands have said everything.
-    fn end(self) -> bool {
-        self.faithful && self.buffers.unmade.is_empty()
-    }
-
-    fn begin_entry(&mut self, id: StreamId, out: &mut Vec<u8>) {
-        self.end_entry(out);
-        // XADD takes ids in ascending order only, and never 0-0.
-        self.faithful &= self.top() < id;
-        self.buffers.ids.push(id);
-        let mut entry = Growing::begin(&[b"XADD", self.key], out);
-        entry.bulk(id_text(id, self.text), out);
-        self.entry = Some(entry);
-    }
-
-    fn end_entry(&mut self, out: &mut Vec<u8>) {
-        if let Some(entry) = self.entry.take() {
-            // XADD, key and id alone are no command.
-            self.faithful &= entry.words() > 3;
-            entry.end(out);
-        }
-    }
-
-    /// The greatest id of an entry, 0-0 if there is none.
-    fn top(&self) -> StreamId {
-        self.buffers.ids.last().copied().unwrap_or_default()
-    }
-
-    fn meta(&mut self, meta: Meta, out: &mut Vec<u8>) {
-        self.end_entry(out);
-        if self.buffers.ids.is_empty() {
-            // Unlike an entry that is added and trimmed away, a group that comes and goes is not counted.
-            frame::command(&[b"XGROUP", b"CREATE", self.key, b"x", b"0", b"MKSTREAM"], out);
-            frame::command(&[b"XGROUP", b"DESTROY", self.key, b"x"], out);
-        }
-        // What XSETID would refuse.
-        self.faithful &= self.top() <= meta.last;
-        frame::array(if meta.history.is_some() { 7 } else { 3 }, out);
-        frame::bulk(b"XSETID", out);
-        frame::bulk(self.key, out);
-        frame::bulk(id_text(meta.last, self.text), out);
-        if let Some(history) = meta.history {
-            let entries_added = i64::try_from(history.entries_added).unwrap_or(-1);
-            self.faithful &= entries_added >= self.buffers.ids.len() as i64 && history.max_deleted <= meta.last;
-            frame::bulk(b"ENTRIESADDED", out);
-            frame::bulk_int(entries_added, out);
-            frame::bulk(b"MAXDELETEDID", out);
-            frame::bulk(id_text(history.max_deleted, self.text), out);
-        }
-    }
-
-    fn group(&mut self, name: &[u8], last: StreamId, entries_read: Option<u64>, out: &mut Vec<u8>) {
-        self.faithful &= self.buffers.unmade.is_empty();
-        self.buffers.group.clear();
-        self.buffers.group.extend_from_slice(name);
-        frame::array(if entries_read.is_some() { 7 } else { 5 }, out);
-        frame::bulk(b"XGROUP", out);
-        frame::bulk(b"CREATE", out);
-        frame::bulk(self.key, out);
-        frame::bulk(name, out);
-        frame::bulk(id_text(last, self.text), out);
-        if let Some(n) = entries_read {
-            self.faithful &= i64::try_from(n).is_ok();
-            frame::bulk(b"ENTRIESREAD", out);
-            frame::bulk_int(n, out);
-        }
-    }
-
-    fn pending(&mut self, id: StreamId, consumer: &[u8], delivered: i64, deliveries: u64, out: &mut Vec<u8>) {
-        let StreamBuffers { ids, group, unmade } = &mut *self.buffers;
-        unmade.remove(consumer);
-        // XCLAIM does not make an entry pending that is gone, and takes a time before 1970 for now.
-        self.faithful &= ids.binary_search(&id).is_ok() && delivered >= 0 && i64::try_from(deliveries).is_ok();
-        frame::array(12, out);
-        frame::bulk(b"XCLAIM", out);
-        frame::bulk(self.key, out);
-        frame::bulk(group, out);
-        frame::bulk(consumer, out);
-        frame::bulk(b"0", out);
-        frame::bulk(id_text(id, self.text), out);
-        frame::bulk(b"TIME", out);
-        frame::bulk_int(delivered, out);
-        frame::bulk(b"RETRYCOUNT", out);
-        frame::bulk_int(deliveries, out);
-        frame::bulk(b"FORCE", out);
-        frame::bulk(b"JUSTID", out);
-    }
-}
-
-fn id_text(id: StreamId, text: &mut Vec<u8>) -> &[u8] {
-    text.clear();
-    id.write(text);
-    text
-}
-
-/// XGROUP CREATECONSUMER came with 6.2, which wrote version 9 as 5.0 and 6.0 did.
-fn has_createconsumer(origin: &Origin) -> bool {
-    origin.version >= 10 || origin.server_version() >= Some((6, 2))
-}
-
 /// Appends the RESTORE of a key, and what has to follow it.
 fn restore(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
     // ABSTTL, IDLETIME and FREQ came with 5.0, whose version is 9.
@@ -489,87 +327,11 @@ fn restore(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Appends what DUMP would answer for a key and RESTORE takes: metadata, type, value, version and checksum. On an
-/// error nothing is left of it.
-pub fn dump_payload(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
-    let start = out.len();
-    if !entry.meta.is_empty() {
-        out.push(opcode::KEY_META);
-        out.extend_from_slice(entry.meta);
-    }
-    if let Err(e) = type_and_value(entry.value, out) {
-        out.truncate(start);
-        return Err(e);
-    }
-    out.extend_from_slice(&payload_version(entry).to_le_bytes());
-    let crc = crc64::jones(&out[start..]);
-    out.extend_from_slice(&crc.to_le_bytes());
-    Ok(())
-}
-
-/// Appends the type byte and the value; a template hash that refers to its field names gets them.
-fn type_and_value(value: Value<'_>, out: &mut Vec<u8>) -> Result<()> {
-    let mut cur = Cursor::new(value.bytes);
-    let (own, id, values) = match value.rdb_type {
-        RdbType::TemplateListpackRef => {
-            let mut buf = Vec::new();
-            let mut list = Listpack::new(Str::take(&mut cur, &mut buf)?)?;
-            let id = list.next_item()?.map(|id| id.int("template hash")).transpose()?;
-            (RdbType::TemplateListpack, id.and_then(|id| u64::try_from(id).ok()), value.bytes)
-        }
-        RdbType::TemplateArrayRef => (RdbType::TemplateArray, Some(cur.length()?), cur.rest()),
-        other => {
-            out.push(other.code());
-            out.extend_from_slice(value.bytes);
-            return Ok(());
-        }
-    };
-    let template = id
-        .and_then(|id| value.origin.templates.get(&id))
-        .ok_or_else(|| Error::malformed("template hash: the file does not have its template"))?;
-    out.push(own.code());
-    // 1: the names are strings one by one, not a listpack.
-    length::write(1, out);
-    length::write(template.fields.len() as u64, out);
-    for name in &template.fields {
-        length::write(name.len() as u64, out);
-        out.extend_from_slice(name);
-    }
-    out.extend_from_slice(values);
-    Ok(())
-}
-
-/// The version of a payload: the lowest that has the type, as servers refuse those above their own.
-fn payload_version(entry: &Entry<'_>) -> u16 {
-    use RdbType::*;
-    /// The first version with RESTORE.
-    const FIRST: u16 = 6;
-    let of_type = match entry.value.rdb_type {
-        String | List | Set | Zset | Hash | HashZipmap | ListZiplist | SetIntset | ZsetZiplist | HashZiplist => FIRST,
-        ListQuicklist => 7,
-        Zset2 | ModulePreGa | Module2 => 8,
-        Stream1 => 9,
-        HashListpack | ZsetListpack | ListQuicklist2 | Stream2 => 10,
-        SetListpack | Stream3 => 11,
-        HashMetadataPreGa | HashListpackExPreGa | HashMetadata | HashListpackEx => 12,
-        Stream4 => 13,
-        Stream5 | Array => 14,
-        TemplateListpack | TemplateListpackRef | TemplateArray | TemplateArrayRef => 15,
-        ValkeyHash => 80,
-        // Dragonfly and KeyDB write 9, whatever the type.
-        DragonflyJson | DragonflyHash | DragonflySet | DragonflyBloom | DragonflyBloom2 | DragonflyCountMin
-        | DragonflyTopK | DragonflyCuckoo | KeyDbCron => 9,
-    };
-    let of_meta = if entry.meta.is_empty() { FIRST } else { 13 };
-    // Up to 3.2.0 a server takes no version but its own.
-    let of_server = if entry.value.origin.version == 7 { 7 } else { FIRST };
-    of_type.max(of_meta).max(of_server)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Template;
+    use crate::codec::crc64;
+    use crate::model::{Origin, RdbType, Template};
 
     const SMALL: Options = Options { restore: false, chunk_elements: 2, chunk_bytes: 64 << 10 };
     const RESTORE: Options = Options { restore: true, ..SMALL };
@@ -637,7 +399,7 @@ mod tests {
         t(new, RdbType::String, b"\x00", &["SET k "]);
         t(new, RdbType::List, b"\x03\x01a\xc0\x07\x00", &["RPUSH k a 7", "RPUSH k "]);
         t(new, RdbType::Set, b"\x02\x01a\x01b", &["SADD k a b"]);
-        t(new, RdbType::Zset, b"\x03\x01a\x031.5\x01b\xff\x01c\x02-0", &["ZADD k 1.5 a -inf b", "ZADD k -0 c"]);
+        t(new, RdbType::Zset, b"\x03\x01a\x031.5\x01b\xff\x01c\x02-3", &["ZADD k 1.5 a -inf b", "ZADD k -3 c"]);
         t(new, RdbType::Hash, b"\x01\x01f\x01v", &["HSET k f v"]);
         t(b"REDIS0008", RdbType::Hash, b"\x01\x01f\x01v", &["HSET k f v"]);
         t(b"REDIS0007", RdbType::Hash, b"\x01\x01f\x01v", &["HMSET k f v"]);
@@ -646,6 +408,16 @@ mod tests {
         for empty in [RdbType::List, RdbType::Set, RdbType::Zset, RdbType::Hash] {
             t(new, empty, b"\x00", &[]);
             assert!(commands(RESTORE, &entry(&origin(new), empty, b"\x00")).is_empty());
+        }
+    }
+
+    #[test]
+    fn scores_that_zadd_would_change_go_as_restore() {
+        let origin = origin(b"REDIS0011");
+        for score in [-0.0, f64::NAN] {
+            let bytes = [b"\x01\x01m".as_slice(), &score.to_le_bytes()].concat();
+            let zset = entry(&origin, RdbType::Zset2, &bytes);
+            assert!(commands(SMALL, &zset)[0].starts_with("RESTORE k 0 "), "{score}");
         }
     }
 
@@ -778,9 +550,9 @@ mod tests {
 
     /// A stream of type 15: entries 1000-1 and 1005-1, a group with one pending entry.
     const STREAM: &[u8] = b"\x01\x10\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\x34\x34\0\0\0\x14\0\x02\x01\x01\x01\x01\x01\
-        \x84temp\x05\0\x01\x02\x01\0\x01\0\x01\x14\x01\x04\x01\x03\x01\x05\x01\xdf\xff\x02\x15\x01\x04\x01\x02\x01\x05\x01\0\
-        \x01\x16\x01\x04\x01\xff\x02\x43\xed\x01\x01\x01g\x43\xe8\x01\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\0\x68\xe5\xcf\
-        \x8b\x01\0\0\x01\x01\x01c\0\x68\xe5\xcf\x8b\x01\0\0\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01";
+        \x84temp\x05\0\x01\x02\x01\0\x01\0\x01\x14\x01\x04\x01\x03\x01\x05\x01\xdf\xff\x02\x15\x01\x04\x01\x02\x01\x05\
+        \x01\0\x01\x16\x01\x04\x01\xff\x02\x43\xed\x01\x01\x01g\x43\xe8\x01\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01\0\
+        \x68\xe5\xcf\x8b\x01\0\0\x01\x01\x01c\0\x68\xe5\xcf\x8b\x01\0\0\x01\0\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\x01";
 
     #[test]
     fn a_stream_is_rebuilt_by_commands() {
@@ -838,6 +610,19 @@ mod tests {
         assert!(is_restored(&new, RdbType::Stream2, &empty_stream(b"\0\0", &gone)));
         // An id deleted beyond the last, which XSETID refuses.
         assert!(is_restored(&new, RdbType::Stream2, &empty_stream(b"\x06\0", b"\0\0")));
+        // One entry, with a field and without; and fewer entries added than there are.
+        let entry =
+            |listpack: &[u8], rest: &[u8]| [b"\x01\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01", listpack, rest].concat();
+        let with_field =
+            b"\x1d\x1d\0\0\0\n\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff";
+        let without = b"\x17\x17\0\0\0\x08\0\x01\x01\0\x01\0\x01\0\x01\x02\x01\0\x01\0\x01\x03\x01\xff";
+        assert!(!is_restored(&new, RdbType::Stream2, &entry(with_field, b"\x01\x01\x01\x01\x01\0\0\x01\0")));
+        assert!(is_restored(&new, RdbType::Stream2, &entry(with_field, b"\x01\x01\x01\x01\x01\0\0\0\0")));
+        assert!(is_restored(&new, RdbType::Stream1, &entry(without, b"\x01\x01\x01\0")));
+        // An id that does not ascend.
+        let at = STREAM.windows(5).position(|bytes| bytes == b"\x02\x01\x05\x01\0").unwrap();
+        let again = [&STREAM[..at + 2], b"\0", &STREAM[at + 3..]].concat();
+        assert!(is_restored(&new, RdbType::Stream1, &again));
         // A consumer that has nothing pending, before and after XGROUP CREATECONSUMER.
         let consumer = b"\0\0\x05\x02\x01\x01g\0\0\0\x01\x01c\0\0\0\0\0\0\0\0\0";
         let mut old = origin(b"REDIS0009");
