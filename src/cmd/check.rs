@@ -15,7 +15,8 @@ use crate::progress::Progress;
 /// Walk a dump to its last byte and list every error
 ///
 /// Every value is decoded and the checksum is verified. Damage inside a value does not stop the walk; damage that
-/// hides where the next record begins does. Exit status: 0 sound, 1 damaged, 2 can't tell.
+/// hides where the next record begins does. What is sound to read but not to a server, such as the same key twice, is
+/// not looked for. Exit status: 0 sound, 1 damaged, 2 can't tell.
 #[derive(Args)]
 #[command(after_help = "Examples:
   rdbkit check dump.rdb

@@ -10,6 +10,9 @@ use crate::model::{Dialect, Origin, RdbType, Template, skip_value, skip_value_pr
 /// How many records must follow the guessed end of a value that has none of its own.
 const CREDIBLE: usize = 3;
 
+/// Most keys are shorter than this.
+const LIKELY_KEY: usize = 64 << 10;
+
 /// What the measuring pass has learnt so far.
 #[derive(Clone)]
 pub(super) struct Measure {
@@ -49,7 +52,13 @@ impl Measure {
                 }
                 let rdb_type = match RdbType::resolve(code, &self.origin) {
                     Some(rdb_type) => rdb_type,
-                    None => return Err(self.unknown("type", code, start)),
+                    // The message is to name the key: wait for it, if it is of a likely size.
+                    None => match Str::skip(cur) {
+                        Err(e) if !whole && e.is_truncated() && e.needed() <= (start.pos() + LIKELY_KEY) as u64 => {
+                            return Err(e);
+                        }
+                        _ => return Err(self.unknown("type", code, start)),
+                    },
                 };
                 weight = weight.saturating_add(Str::skip(cur)?);
                 weight = weight.saturating_add(match rdb_type {
