@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rdbkit::codec::{double, stream::Part};
-use rdbkit::model::{Buffers, Element, Entry, Filter, Kind, Record, Scratch};
+use rdbkit::model::{Buffers, Element, Entry, Filter, Kind, Record, Scratch, Value};
 use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::{Error, Result, json, text};
 
@@ -89,10 +89,7 @@ impl Get {
             out.push(b'\n');
         };
         let mut number = Vec::new();
-        entry.value.each(scratch, |element| {
-            strings(element, &mut number, &mut put);
-            Ok(())
-        })?;
+        each_as_shown(entry.value, scratch, |element| strings(element, &mut number, &mut put))?;
         // A string is to come out byte for byte; only people at a terminal want a line end.
         let is_string = matches!(entry.value.kind(), Kind::String | Kind::Json);
         if is_string && self.raw && !stdout().is_terminal() {
@@ -129,6 +126,22 @@ fn find(
         }
     }
     Ok(None)
+}
+
+/// Gives the elements in the order in which the server shows them: that of the file, but for sorted sets, which files
+/// have in any order.
+fn each_as_shown(value: Value<'_>, scratch: &mut Scratch, mut visit: impl FnMut(Element<'_>)) -> Result<()> {
+    let mut scored: Vec<(f64, Vec<u8>)> = Vec::new();
+    value.each(scratch, |element| {
+        match element {
+            Element::Scored { member, score } => scored.push((score, member.to_vec())),
+            other => visit(other),
+        }
+        Ok(())
+    })?;
+    scored.sort_by(|(a, x), (b, y)| a.partial_cmp(b).unwrap_or_else(|| a.total_cmp(b)).then_with(|| x.cmp(y)));
+    scored.iter().for_each(|(score, member)| visit(Element::Scored { member, score: *score }));
+    Ok(())
 }
 
 /// Gives the strings of an element, as the server's own reading command would list them.
@@ -176,7 +189,7 @@ fn as_redis_cli(entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> 
     let lines = value.count(scratch)?.unwrap_or(0).saturating_mul(per_element);
     let width = lines.max(1).to_string().len();
     let (mut line, mut number) = (0_u64, Vec::new());
-    value.each(scratch, |element| {
+    each_as_shown(value, scratch, |element| {
         strings(element, &mut number, &mut |string| {
             line += 1;
             if per_element > 0 {
@@ -185,7 +198,6 @@ fn as_redis_cli(entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> 
             quote(string, out);
             out.push(b'\n');
         });
-        Ok(())
     })?;
     if line == 0 {
         out.extend_from_slice(b"(empty array)\n");
