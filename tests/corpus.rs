@@ -1,6 +1,6 @@
 //! Every dump that a real server saved, held against what that server said was in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -253,10 +253,12 @@ fn row_differs(case: &Case, want: &Json, row: &Json, some_expired: bool) -> Vec<
     if want.at("type") != row.at("type") {
         wrong.push(format!("{key:?}: type {:?}", row.at("type")));
     }
-    if let (Some(told), ours) = (want.some("encoding"), row.at("encoding")) {
-        if told != ours && !known_difference(&case.server, want, ours.str()) {
-            wrong.push(format!("{key:?}: encoding {ours:?} instead of {told:?}"));
-        }
+    let ours = row.at("encoding");
+    if let Some(told) = want.some("encoding")
+        && told != ours
+        && !known_difference(&case.server, want, ours.str())
+    {
+        wrong.push(format!("{key:?}: encoding {ours:?} instead of {told:?}"));
     }
     let elements = match want.get("value") {
         // Of a module's value nobody else knows what its elements are.
@@ -324,6 +326,30 @@ fn info_counts_what_the_server_said() {
         same("keys of all types", truth.keys.len() as i64 + hidden, by_type);
         wrong
     });
+}
+
+#[test]
+fn info_sums_up_what_keys_lists() {
+    for_each(|case| {
+        let mut listed: BTreeMap<(String, String), [i64; 2]> = BTreeMap::new();
+        for row in rows(case).values() {
+            let which = (row.at("type").str().to_owned(), row.at("encoding").str().to_owned());
+            let [keys, bytes] = listed.entry(which).or_default();
+            *keys += 1;
+            *bytes += row.at("bytes").int();
+        }
+        let info = must_parse(&run(["info", "--json"]).args([&case.path]).ok().stdout);
+        let summed: BTreeMap<(String, String), [i64; 2]> = info.at("types").items().iter().map(type_row).collect();
+        let wrong = listed != summed;
+        wrong.then(|| format!("keys lists {listed:?}, info says {summed:?}")).into_iter().collect()
+    });
+}
+
+/// A row of the table of types: name and encoding, keys and bytes.
+fn type_row(row: &Json) -> ((String, String), [i64; 2]) {
+    let kind = row.at("type").str();
+    let name = if kind == "module" { row.at("module").str() } else { kind };
+    ((name.to_owned(), row.at("encoding").str().to_owned()), ["keys", "bytes"].map(|what| row.at(what).int()))
 }
 
 #[test]

@@ -17,8 +17,6 @@ pub(crate) struct Run {
     program: OsString,
     args: Vec<OsString>,
     stdin: Vec<u8>,
-    folder: PathBuf,
-    path: Option<OsString>,
 }
 
 /// A command that has run.
@@ -34,7 +32,7 @@ pub(crate) fn run<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Run {
     program(binary(), args)
 }
 
-/// A shell script. It finds `rdbkit` in its PATH.
+/// A shell script in the same place. It finds `rdbkit` in its PATH.
 pub(crate) fn shell(script: &str) -> Run {
     program("sh", ["-c", script])
 }
@@ -44,8 +42,6 @@ fn program<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<
         program: program.as_ref().to_owned(),
         args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
         stdin: Vec::new(),
-        folder: root(),
-        path: Some(path_with_binary()),
     }
 }
 
@@ -119,10 +115,7 @@ impl Run {
     /// Runs it, whatever comes of it.
     pub(crate) fn go(self) -> Ran {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).current_dir(&self.folder);
-        if let Some(path) = &self.path {
-            command.env("PATH", path);
-        }
+        command.args(&self.args).current_dir(root()).env("PATH", path_with_binary());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let shown = self.shown();
         let child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));

@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use rdbkit::model::Record;
+use rdbkit::model::{Origin, RdbType, Record, Scratch, Value};
 use rdbkit::rdb::Reader;
 use rdbkit::{Result, json};
 
@@ -242,4 +242,21 @@ fn an_empty_dump_of_every_version_is_sound() {
         assert_eq!(name, if version < 5 { "none" } else { "ok" });
     }
     assert!(testdata("tutorial.rdb").exists());
+}
+
+#[test]
+fn a_value_that_is_followed_by_more_bytes_is_no_value() {
+    let origin = Origin::from_header(b"REDIS0011").unwrap();
+    for (rdb_type, bytes) in [
+        (RdbType::String, &b"\x01a"[..]),
+        (RdbType::List, b"\x01\x01a"),
+        (RdbType::Hash, b"\x01\x01f\x01v"),
+        (RdbType::SetIntset, b"\x0a\x02\0\0\0\x01\0\0\0\x05\0"),
+        (RdbType::HashListpack, b"\x0d\x0d\0\0\0\x02\0\x81f\x02\x81v\x02\xff"),
+    ] {
+        let each = |bytes: &[u8]| Value { rdb_type, bytes, origin: &origin }.each(&mut Scratch::default(), |_| Ok(()));
+        assert!(each(bytes).is_ok(), "{rdb_type:?}");
+        assert!(each(&[bytes, b"\0"].concat()).is_err(), "{rdb_type:?} with a byte too many");
+        assert!(each(&bytes[..bytes.len() - 1]).is_err(), "{rdb_type:?} with a byte too few");
+    }
 }

@@ -211,11 +211,3 @@ fn every_source_says_what_it_is_for() {
         assert!(text.starts_with("//! "), "tests/{name} does not begin with its description");
     }
 }
-
-#[test]
-fn lines_are_not_longer_than_120_columns() {
-    for source in sources() {
-        let long = source.text.lines().position(|line| line.chars().count() > 120);
-        assert_eq!(long.map(|i| format!("src/{}:{}", source.name, i + 1)), None);
-    }
-}

@@ -2,16 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod check;
 mod corpus;
 mod dumps;
+mod export;
+mod filter;
+mod get;
 mod harness;
 mod hostile;
+mod info;
 mod json;
+mod keys;
 mod layers;
 mod lengths;
+mod live;
 mod man;
+mod output;
 mod readme;
 mod refused;
+mod server;
 mod truth;
 mod wrappers;
 

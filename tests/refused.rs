@@ -1,5 +1,6 @@
 //! What is no dump, or holds what nobody knows: one line that says so, and exit code 2.
 
+use crate::dumps::reseal;
 use crate::harness::{TUTORIAL, file, folder, run, testdata, tutorial};
 use crate::json::must_parse;
 
@@ -95,11 +96,12 @@ fn a_cut_header_is_damage() {
     }
 }
 
-/// The tutorial with the type byte of the key `Norway` changed, and where it stands.
+/// The tutorial with the type byte of the key `Norway` changed and a right checksum, and where that byte stands.
 fn with_unknown_type(code: u8) -> (Vec<u8>, usize) {
     let mut bytes = tutorial();
     let at = bytes.windows(8).position(|w| w == b"\x00\x06Norway").expect("a string with the key Norway");
     bytes[at] = code;
+    reseal(&mut bytes);
     (bytes, at)
 }
 
@@ -130,6 +132,7 @@ fn an_unknown_opcode_is_named_with_its_place() {
     for code in [241, 230, 220] {
         let (mut bytes, at) = with_unknown_type(0);
         bytes.splice(at..at, [code]);
+        reseal(&mut bytes);
         let (_folder, path) = file("dump.rdb", &bytes);
         let ran = run(["export", "--format", "ndjson"]).args([&path]).fails_with(2);
         let known_by_dragonfly = code == 220;

@@ -145,10 +145,10 @@ impl Wrong {
 
     /// The counter decays and grows at random, between the question and the save as well.
     fn frequency(&mut self, want: &Json, got: &Json) {
-        if let (Some(want), Some(got)) = (want.some("freq"), got.get("freq")) {
-            if (want.int() - got.int()).abs() > 3 {
-                self.same("freq", want, got);
-            }
+        if let (Some(want), Some(got)) = (want.some("freq"), got.get("freq"))
+            && (want.int() - got.int()).abs() > 3
+        {
+            self.same("freq", want, got);
         }
     }
 

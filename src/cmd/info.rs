@@ -106,7 +106,7 @@ fn writer_facts(found: &Summarized, now: i64) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if let Some(server) = found.origin.server_name() {
         let bits = aux("redis-bits").map_or(String::new(), |bits| format!(", {bits} bits"));
-        facts.push(("written by", server + &bits));
+        facts.push(("written by", text::escaped(server.as_bytes()) + &bits));
     }
     if let Some(ctime) = number(summary, "ctime") {
         let created = text::timestamp(ctime.saturating_mul(1000)).replace(".000Z", "Z");

@@ -31,21 +31,66 @@ pub fn parse(text: &[u8]) -> Result<f64> {
         .ok_or_else(|| Error::malformed(format!("score: {} is no number", crate::text::quoted_short(text))))
 }
 
-/// Appends the shortest text that reads back to the same double, as servers from 7.2 on print it: `3`, `-0`, `1.5`,
-/// `1e30`, `inf`, `-inf`, `nan`.
+/// Appends a double as servers from 7.2 on print it (`fpconv_dtoa`): the shortest text that reads back to the same
+/// double, integers up to 2^62 in full, `1.5`, `0.00001`, `1e+100`, `-0`, `inf`, `-inf`, `nan`.
 pub fn write(value: f64, out: &mut Vec<u8>) {
-    /// All integers up to here are doubles.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const INTEGERS: f64 = (1_u64 << 62) as f64;
     if value.is_nan() {
         out.extend_from_slice(b"nan");
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
     } else if value == 0.0 {
         out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
-    } else if value.trunc() == value && value.abs() <= EXACT {
+    } else if value.trunc() == value && value.abs() <= INTEGERS {
         out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
     } else {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        write_digits(ryu::Buffer::new().format_finite(value.abs()), out);
+    }
+}
+
+/// Lays the digits of a positive decimal out as `fpconv_dtoa` does.
+fn write_digits(decimal: &str, out: &mut Vec<u8>) {
+    let (mantissa, exponent) = decimal.split_once('e').unwrap_or((decimal, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut buf = [0; 32];
+    let mut digits = 0;
+    for digit in whole.bytes().chain(fraction.bytes()).skip_while(|digit| *digit == b'0') {
+        buf[digits] = digit;
+        digits += 1;
+    }
+    // The value is the digits times ten to this power.
+    let mut power = exponent.parse::<i32>().unwrap_or(0) - fraction.len() as i32;
+    while digits > 1 && buf[digits - 1] == b'0' {
+        digits -= 1;
+        power += 1;
+    }
+    let point = digits as i32 + power;
+    let digits = &buf[..digits];
+    if power >= 0 && point - 1 < digits.len() as i32 + 7 {
+        out.extend_from_slice(digits);
+        out.extend(std::iter::repeat_n(b'0', power as usize));
+    } else if power < 0 && (power > -7 || (point - 1).abs() < 4) {
+        if point <= 0 {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', point.unsigned_abs() as usize));
+            out.extend_from_slice(digits);
+        } else {
+            let (whole, fraction) = digits.split_at(point as usize);
+            out.extend_from_slice(whole);
+            out.push(b'.');
+            out.extend_from_slice(fraction);
+        }
+    } else {
+        out.push(digits[0]);
+        if digits.len() > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..]);
+        }
+        out.extend_from_slice(if point > 0 { b"e+" } else { b"e-" });
+        out.extend_from_slice(itoa::Buffer::new().format((point - 1).unsigned_abs()).as_bytes());
     }
 }
 
@@ -61,14 +106,24 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), text);
             assert_eq!(parse(text.as_bytes()).unwrap().to_bits(), value.to_bits());
         };
+        // Answers of a Redis 8.10.2 to ZSCORE.
         t(3.0, "3");
         t(-0.0, "-0");
         t(1.5, "1.5");
         t(0.1, "0.1");
-        t(1e30, "1e30");
+        t(-0.25, "-0.25");
+        t(0.00001, "0.00001");
+        t(1e-7, "1e-7");
+        t(1e17, "100000000000000000");
+        t(123_456_789_012_345_678_901.0, "123456789012345680000");
+        t(1e21, "1e+21");
+        t(1e100, "1e+100");
+        t(1.5e300, "1.5e+300");
         t(-9_007_199_254_740_993.0, "-9007199254740992");
-        t(1.797_693_134_862_315_7e308, "1.7976931348623157e308");
+        t(f64::MAX, "1.7976931348623157e+308");
         t(5e-324, "5e-324");
+        t(0.30000000000000004, "0.30000000000000004");
+        t(12_345_678.123_456_78, "1.234567812345678e+7");
         t(f64::INFINITY, "inf");
         t(f64::NEG_INFINITY, "-inf");
     }

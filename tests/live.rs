@@ -1,0 +1,306 @@
+//! Real servers: getting them, starting them, asking them. None outlives the test that started it.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::harness::root;
+
+/// A server that needs longer than this to start or to answer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The programs of one server.
+#[derive(Clone)]
+pub(crate) struct Installed {
+    name: String,
+    folder: PathBuf,
+}
+
+/// A server's programs, fetched if they are not there yet. Without them a test fails: it never passes unrun.
+pub(crate) fn installed(name: &str) -> Installed {
+    static FETCHED: LazyLock<Mutex<HashMap<String, Result<(), String>>>> = LazyLock::new(Mutex::default);
+    let fetched = FETCHED.lock().unwrap().entry(name.into()).or_insert_with(|| fetch(name)).clone();
+    if let Err(why) = fetched {
+        panic!("this test needs {name}, and tests/servers.sh cannot get it: {why}");
+    }
+    let servers = std::env::var_os("RDBKIT_SERVERS").unwrap_or("target/servers".into());
+    Installed { name: name.into(), folder: root().join(servers).join(name) }
+}
+
+fn fetch(name: &str) -> Result<(), String> {
+    let ran = Command::new("tests/servers.sh").arg(name).current_dir(root()).stdin(Stdio::null()).output();
+    match ran {
+        Ok(ran) if ran.status.success() => Ok(()),
+        Ok(ran) => Err(String::from_utf8_lossy(&ran.stderr).trim().to_owned()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+impl Installed {
+    fn program(&self, tool: &str) -> PathBuf {
+        self.folder.join(format!("run-{tool}"))
+    }
+
+    /// Whether the server's own program says that a dump is sound.
+    pub(crate) fn finds_sound(&self, dump: &Path) -> bool {
+        output(&self.program("check-rdb"), [dump]).status.success()
+    }
+
+    fn version(&self) -> (u32, u32) {
+        let number = self.name.split_once('-').unwrap().1;
+        let mut parts = number.split('.').map(|part| part.parse().unwrap());
+        (parts.next().unwrap(), parts.next().unwrap())
+    }
+
+    /// Whether the server is at least this new.
+    pub(crate) fn since(&self, major: u32, minor: u32) -> bool {
+        self.version() >= (major, minor)
+    }
+
+    pub(crate) fn start(&self) -> Server {
+        Server::start(self.clone())
+    }
+}
+
+/// Runs a program to its end.
+fn output<A: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = A>) -> Output {
+    let ran = Command::new(program).args(args).stdin(Stdio::null()).output();
+    ran.unwrap_or_else(|e| panic!("{}: {e}", program.display()))
+}
+
+/// A server that runs as long as this lives.
+pub(crate) struct Server {
+    pub(crate) installed: Installed,
+    replies: BufReader<UnixStream>,
+    // In this order: what is first goes first.
+    _life: Life,
+    folder: TempDir,
+}
+
+/// A server's process. It ends when this is dropped, and also when the whole test program is killed.
+struct Life {
+    keeper: Child,
+    stdin: Option<ChildStdin>,
+}
+
+/// Ends the server when nobody holds the other end of the standard input any more, and not before.
+const KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & cat > /dev/null; kill -9 $!"#;
+
+impl Life {
+    fn begin(command: &[&OsStr], log: &Path) -> Life {
+        let log = File::create(log).unwrap();
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", KEEPER, "sh"]).args(command);
+        keeper.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut keeper = keeper.spawn().unwrap();
+        Life { stdin: keeper.stdin.take(), keeper }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        drop(self.keeper.wait());
+    }
+}
+
+impl Server {
+    fn start(installed: Installed) -> Server {
+        // Directly below /tmp, for a socket's path must be short.
+        let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
+        let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
+        let program = installed.program("server");
+        let mut command = vec![program.as_os_str(), "--unixsocket".as_ref(), socket.as_os_str()];
+        command.extend(["--dir".as_ref(), folder.path().as_os_str()]);
+        let settings = ["--port", "0", "--dbfilename", "dump.rdb", "--save", "", "--appendonly", "no"];
+        command.extend(settings.map(OsStr::new));
+        // Reading a key later must not make it look less used.
+        command.extend(["--lfu-decay-time", "0"].map(OsStr::new));
+        if installed.since(7, 0) {
+            command.extend(["--enable-debug-command", "yes"].map(OsStr::new));
+        }
+        let life = Life::begin(&command, &log);
+        let stream = connect(&socket).unwrap_or_else(|| panic!("{}: does not start\n{}", installed.name, text(&log)));
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Server { installed, replies: BufReader::new(stream), _life: life, folder }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// Makes a dump the server's data, as on a start.
+    pub(crate) fn load(&mut self, dump: &Path) {
+        std::fs::copy(dump, self.folder.path().join("dump.rdb")).unwrap();
+        self.ask("SCRIPT FLUSH", &[]);
+        self.ask("DEBUG RELOAD NOSAVE", &[]);
+    }
+
+    /// Forgets everything.
+    pub(crate) fn empty(&mut self) {
+        self.ask("FLUSHALL", &[]);
+        self.ask("SCRIPT FLUSH", &[]);
+        if self.installed.since(7, 0) {
+            self.ask("FUNCTION FLUSH", &[]);
+        }
+    }
+
+    /// The command line of this server's own client.
+    pub(crate) fn client(&self) -> [PathBuf; 3] {
+        [self.installed.program("cli"), "-s".into(), self.socket()]
+    }
+
+    /// What the server's own client prints, with these arguments.
+    pub(crate) fn client_says<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Vec<u8> {
+        let [program, option, socket] = self.client();
+        let args: Vec<_> = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
+        let ran = output(&program, [option.into(), socket.into()].into_iter().chain(args.clone()));
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        ran.stdout
+    }
+
+    /// The reply to a command: the words of `command` and then `more`.
+    pub(crate) fn ask(&mut self, command: &str, more: &[&[u8]]) -> Reply {
+        match self.try_ask(command, more) {
+            Reply::Error(why) => panic!("{}: {command} {}: {why}", self.installed.name, shown(more)),
+            reply => reply,
+        }
+    }
+
+    /// As [`Server::ask`], but an error is a reply like any other.
+    pub(crate) fn try_ask(&mut self, command: &str, more: &[&[u8]]) -> Reply {
+        let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).chain(more.iter().copied()).collect();
+        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            bytes.extend_from_slice(word);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let reply = self.replies.get_mut().write_all(&bytes).and_then(|()| Reply::read(&mut self.replies));
+        reply.unwrap_or_else(|e| panic!("{}: {command} {}: {e}\n{}", self.installed.name, shown(more), self.log()))
+    }
+
+    fn log(&self) -> String {
+        text(&self.folder.path().join("log"))
+    }
+}
+
+fn shown(words: &[&[u8]]) -> String {
+    String::from_utf8_lossy(&words.join(b" ".as_slice())).chars().take(80).collect()
+}
+
+/// The begin of a log, where a crash is explained before its stack is listed.
+fn text(log: &Path) -> String {
+    let log = std::fs::read(log).unwrap_or_default();
+    String::from_utf8_lossy(&log).lines().take(60).collect::<Vec<_>>().join("\n")
+}
+
+fn connect(socket: &Path) -> Option<UnixStream> {
+    poll(|| UnixStream::connect(socket).ok())
+}
+
+/// Asks until there is an answer, but not for ever.
+pub(crate) fn poll<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = ask();
+        if answer.is_some() || Instant::now() > deadline {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a server answers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reply {
+    Nil,
+    Int(i64),
+    /// Also a status.
+    Text(Vec<u8>),
+    Array(Vec<Reply>),
+    Error(String),
+}
+
+impl Reply {
+    fn read(from: &mut impl BufRead) -> std::io::Result<Reply> {
+        let mut line = String::new();
+        from.read_line(&mut line)?;
+        let Some((kind, rest)) = line.trim_end().split_at_checked(1) else {
+            return Err(std::io::Error::other("the server is gone"));
+        };
+        let number = || rest.parse::<i64>().map_err(std::io::Error::other);
+        Ok(match kind {
+            "+" => Reply::Text(rest.into()),
+            "-" => Reply::Error(rest.into()),
+            ":" => Reply::Int(number()?),
+            _ => match (kind, usize::try_from(number()?)) {
+                (_, Err(_)) => Reply::Nil,
+                ("$", Ok(size)) => Reply::Text(read_text(from, size)?),
+                (_, Ok(count)) => Reply::Array((0..count).map(|_| Reply::read(from)).collect::<Result<_, _>>()?),
+            },
+        })
+    }
+
+    pub(crate) fn items(&self) -> &[Reply] {
+        match self {
+            Reply::Array(items) => items,
+            other => panic!("{other:?} is not an array"),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &[u8] {
+        match self {
+            Reply::Text(text) => text,
+            other => panic!("{other:?} is not a text"),
+        }
+    }
+
+    pub(crate) fn int(&self) -> i64 {
+        match self {
+            Reply::Int(number) => *number,
+            other => panic!("{other:?} is not a number"),
+        }
+    }
+
+    /// Without those members of maps that have one of these names, wherever they are.
+    pub(crate) fn without(&self, names: &[&str]) -> Reply {
+        let is_one = |name: &Reply| names.iter().any(|n| *name == Reply::Text((*n).into()));
+        let Reply::Array(items) = self else { return self.clone() };
+        let mut kept = Vec::new();
+        let mut items = items.iter();
+        while let Some(item) = items.next() {
+            if is_one(item) {
+                items.next();
+            } else {
+                kept.push(item.without(names));
+            }
+        }
+        Reply::Array(kept)
+    }
+
+    /// With those arrays in order that hold nothing but arrays: what a server keeps in no order.
+    pub(crate) fn ordered(&self) -> Reply {
+        let Reply::Array(items) = self else { return self.clone() };
+        let mut items: Vec<Reply> = items.iter().map(Reply::ordered).collect();
+        if items.iter().all(|item| matches!(item, Reply::Array(_))) {
+            items.sort();
+        }
+        Reply::Array(items)
+    }
+}
+
+fn read_text(from: &mut impl Read, size: usize) -> std::io::Result<Vec<u8>> {
+    let mut text = vec![0; size + 2];
+    from.read_exact(&mut text)?;
+    text.truncate(size);
+    Ok(text)
+}
