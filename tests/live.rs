@@ -130,7 +130,11 @@ impl Server {
         let life = Life::begin(&command, &log);
         let stream = connect(&socket).unwrap_or_else(|| panic!("{}: does not start\n{}", installed.name, text(&log)));
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Server { installed, replies: BufReader::new(stream), _life: life, folder }
+        let mut server = Server { installed, replies: BufReader::new(stream), _life: life, folder };
+        // It listens before it looks for a dump; the first answer says that it is through with that.
+        let ready = poll(PATIENCE, || matches!(server.try_ask("PING", &[]), Reply::Text(_)).then_some(()));
+        assert!(ready.is_some(), "{}: does not get ready\n{}", server.installed.name, server.log());
+        server
     }
 
     fn socket(&self) -> PathBuf {
@@ -142,6 +146,14 @@ impl Server {
         std::fs::copy(dump, self.folder.path().join("dump.rdb")).unwrap();
         self.ask("SCRIPT FLUSH", &[]);
         self.ask("DEBUG RELOAD NOSAVE", &[]);
+    }
+
+    /// Saves its data; returns where.
+    pub(crate) fn save(&mut self) -> PathBuf {
+        self.ask("SAVE", &[]);
+        let saved = self.folder.path().join("saved.rdb");
+        std::fs::rename(self.folder.path().join("dump.rdb"), &saved).unwrap();
+        saved
     }
 
     /// Forgets everything.
@@ -204,12 +216,12 @@ fn text(log: &Path) -> String {
 }
 
 fn connect(socket: &Path) -> Option<UnixStream> {
-    poll(|| UnixStream::connect(socket).ok())
+    poll(PATIENCE, || UnixStream::connect(socket).ok())
 }
 
-/// Asks until there is an answer, but not for ever.
-pub(crate) fn poll<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + PATIENCE;
+/// Asks until there is an answer, but not for longer than this.
+pub(crate) fn poll<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
     loop {
         let answer = ask();
         if answer.is_some() || Instant::now() > deadline {
@@ -220,7 +232,7 @@ pub(crate) fn poll<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 /// What a server answers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reply {
     Nil,
     Int(i64),
@@ -228,6 +240,18 @@ pub(crate) enum Reply {
     Text(Vec<u8>),
     Array(Vec<Reply>),
     Error(String),
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reply::Nil => write!(f, "nil"),
+            Reply::Int(number) => write!(f, "{number}"),
+            Reply::Text(text) => write!(f, "\"{}\"", text.escape_ascii()),
+            Reply::Array(items) => f.debug_list().entries(items).finish(),
+            Reply::Error(why) => write!(f, "-{why}"),
+        }
+    }
 }
 
 impl Reply {

@@ -20,6 +20,7 @@ mod man;
 mod output;
 mod readme;
 mod refused;
+mod sample;
 mod server;
 mod truth;
 mod wrappers;
