@@ -1,6 +1,6 @@
 //! Streams as JSON.
 
-use super::syntax::{comma, integer, member, write_string};
+use super::syntax::{comma, integer, member, pair, write_string};
 use crate::codec::stream::{Meta, Part, StreamId};
 
 /// Writes a stream's parts in the order in which they come.
@@ -36,11 +36,7 @@ impl StreamWriter {
             }
             Part::Field { name, value } => {
                 comma(out);
-                out.push(b'[');
-                write_string(name, out);
-                out.push(b',');
-                write_string(value, out);
-                out.push(b']');
+                pair(out, |out| write_string(name, out), |out| write_string(value, out));
             }
             Part::Meta(meta) => {
                 self.close_member(out);
@@ -48,40 +44,14 @@ impl StreamWriter {
                 write_meta(meta, out);
                 self.array("groups", Open::Groups, out);
             }
-            Part::Group { name, last, entries_read } => {
-                self.close_member(out);
-                object("name", out, |out| write_string(name, out));
-                member("lastId", out, |out| write_id(last, out));
-                match entries_read {
-                    Some(Some(n)) => member("entriesRead", out, |out| integer(n, out)),
-                    Some(None) => member("entriesRead", out, |out| out.extend_from_slice(b"null")),
-                    None => {}
-                }
-                self.array("consumers", Open::Consumers, out);
-            }
-            Part::Consumer { name, seen, active } => {
-                object("name", out, |out| write_string(name, out));
-                member("seenAt", out, |out| integer(seen, out));
-                match active {
-                    Some(-1) => member("activeAt", out, |out| out.extend_from_slice(b"null")),
-                    Some(at) => member("activeAt", out, |out| integer(at, out)),
-                    None => {}
-                }
-                out.push(b'}');
-            }
+            Part::Group { name, last, entries_read } => self.group(name, last, entries_read, out),
+            Part::Consumer { name, seen, active } => write_consumer(name, seen, active, out),
             Part::Pending { id, consumer, delivered, deliveries } => {
                 if self.open == Open::Consumers {
                     out.push(b']');
                     self.array("pending", Open::Pending, out);
                 }
-                object("id", out, |out| write_id(id, out));
-                member("consumer", out, |out| match consumer {
-                    Some(name) => write_string(name, out),
-                    None => out.extend_from_slice(b"null"),
-                });
-                member("deliveredAt", out, |out| integer(delivered, out));
-                member("deliveries", out, |out| integer(deliveries, out));
-                out.push(b'}');
+                write_pending(id, consumer, delivered, deliveries, out);
             }
             Part::Nacked(id) => {
                 if self.open == Open::Consumers {
@@ -111,13 +81,21 @@ impl StreamWriter {
             }
             Part::ProducerId { iid, id } => {
                 comma(out);
-                out.push(b'[');
-                write_string(iid, out);
-                out.push(b',');
-                write_id(id, out);
-                out.push(b']');
+                pair(out, |out| write_string(iid, out), |out| write_id(id, out));
             }
         }
+    }
+
+    fn group(&mut self, name: &[u8], last: StreamId, entries_read: Option<Option<u64>>, out: &mut Vec<u8>) {
+        self.close_member(out);
+        object("name", out, |out| write_string(name, out));
+        member("lastId", out, |out| write_id(last, out));
+        match entries_read {
+            Some(Some(n)) => member("entriesRead", out, |out| integer(n, out)),
+            Some(None) => member("entriesRead", out, null),
+            None => {}
+        }
+        self.array("consumers", Open::Consumers, out);
     }
 
     pub(super) fn end(mut self, out: &mut Vec<u8>) {
@@ -149,6 +127,32 @@ fn object(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     comma(out);
     out.push(b'{');
     member(name, out, value);
+}
+
+fn write_consumer(name: &[u8], seen: i64, active: Option<i64>, out: &mut Vec<u8>) {
+    object("name", out, |out| write_string(name, out));
+    member("seenAt", out, |out| integer(seen, out));
+    match active {
+        Some(-1) => member("activeAt", out, null),
+        Some(at) => member("activeAt", out, |out| integer(at, out)),
+        None => {}
+    }
+    out.push(b'}');
+}
+
+fn write_pending(id: StreamId, consumer: Option<&[u8]>, delivered: i64, deliveries: u64, out: &mut Vec<u8>) {
+    object("id", out, |out| write_id(id, out));
+    member("consumer", out, |out| match consumer {
+        Some(name) => write_string(name, out),
+        None => null(out),
+    });
+    member("deliveredAt", out, |out| integer(delivered, out));
+    member("deliveries", out, |out| integer(deliveries, out));
+    out.push(b'}');
+}
+
+fn null(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"null");
 }
 
 fn write_meta(meta: Meta, out: &mut Vec<u8>) {

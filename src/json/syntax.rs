@@ -165,6 +165,16 @@ pub(super) fn member(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<
     value(out);
 }
 
+/// Appends a pair: an array of two.
+#[inline]
+pub(super) fn pair(out: &mut Vec<u8>, first: impl FnOnce(&mut Vec<u8>), second: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'[');
+    first(out);
+    out.push(b',');
+    second(out);
+    out.push(b']');
+}
+
 /// Appends an integer.
 #[inline]
 pub(super) fn integer(n: impl itoa::Integer, out: &mut Vec<u8>) {

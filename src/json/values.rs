@@ -1,7 +1,7 @@
 //! Values as JSON: the member `value` and whatever stands beside it.
 
 use super::stream::StreamWriter;
-use super::syntax::{comma, float, integer, member, number, raw, try_string, write_string};
+use super::syntax::{comma, float, integer, member, number, pair, raw, try_string, write_string};
 use crate::codec::module::{ModuleId, Tagged};
 use crate::codec::string::canonical_integer;
 use crate::codec::{Cursor, vectorset};
@@ -69,11 +69,7 @@ impl ValueWriter {
         let shape = write_items(value, scratch, out, |member, expiry| {
             if let Some(at) = expiry {
                 comma(expiries);
-                expiries.push(b'[');
-                write_string(member, expiries);
-                expiries.push(b',');
-                integer(at, expiries);
-                expiries.push(b']');
+                pair(expiries, |out| write_string(member, out), |out| integer(at, out));
             }
         })?;
         if !self.expiries.is_empty() {
@@ -126,11 +122,7 @@ impl ValueWriter {
                 out.push(b':');
                 write_string(value, out);
             } else {
-                out.push(b'[');
-                write_string(name, out);
-                out.push(b',');
-                write_string(value, out);
-                out.push(b']');
+                pair(out, |out| write_string(name, out), |out| write_string(value, out));
             }
             if let Some(at) = expiry {
                 shape.expiring = true;
@@ -234,11 +226,7 @@ fn write_zset(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Res
         }
         shape.count += 1;
         shape.longest = shape.longest.max(member.len());
-        out.push(b'[');
-        write_string(member, out);
-        out.push(b',');
-        number(score, out);
-        out.push(b']');
+        pair(out, |out| write_string(member, out), |out| number(score, out));
         Ok(())
     })?;
     out.push(b']');
@@ -253,11 +241,7 @@ fn write_array(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Re
             Element::ArrayHead(head) => insert_index = head.insert_index,
             Element::Slot { index, item } => {
                 comma(out);
-                out.push(b'[');
-                write_index(index, out);
-                out.push(b',');
-                write_string(item, out);
-                out.push(b']');
+                pair(out, |out| write_index(index, out), |out| write_string(item, out));
             }
             _ => {}
         }

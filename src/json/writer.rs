@@ -1,6 +1,6 @@
 //! Records to JSON lines.
 
-use super::syntax::{comma, integer, member, raw, write_string};
+use super::syntax::{comma, integer, member, pair, raw, write_string};
 use super::values::ValueWriter;
 use crate::error::Result;
 use crate::model::{Entry, Eviction, Record, Scratch};
@@ -115,11 +115,7 @@ fn write_fork_attributes(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
     member("subExpireAt", out, |out| out.push(b'['));
     entry.each_member_expiry(|member, when| {
         comma(out);
-        out.push(b'[');
-        write_string(member, out);
-        out.push(b',');
-        write_string(when, out);
-        out.push(b']');
+        pair(out, |out| write_string(member, out), |out| write_string(when, out));
         Ok(())
     })?;
     out.push(b']');
@@ -165,11 +161,7 @@ pub(super) fn write_other(record: &Record<'_>, out: &mut Vec<u8>) -> Result<()> 
             member("ranges", out, |out| out.push(b'['));
             ranges.each(|first, last| {
                 comma(out);
-                out.push(b'[');
-                integer(first, out);
-                out.push(b',');
-                integer(last, out);
-                out.push(b']');
+                pair(out, |out| integer(first, out), |out| integer(last, out));
                 Ok(())
             })?;
             out.extend_from_slice(b"]}}");

@@ -152,36 +152,39 @@ impl Batch {
         buffers: &mut Buffers,
         visit: &mut impl FnMut(Record<'_>, &mut Scratch) -> Result<()>,
     ) -> Result<()> {
-        let Buffers { first, second, third, fourth, scratch } = buffers;
-        let record = match code {
+        match code {
             opcode::EXPIRETIME => {
                 // Servers wrote the low half of a 64-bit time: what looks negative is a time after 2038.
                 pending.expiry = Some(i64::from(cur.u32_le()?) * 1000);
-                return Ok(());
             }
-            opcode::EXPIRETIME_MS => {
-                pending.expiry = Some(cur.i64_le()?);
-                return Ok(());
-            }
-            opcode::IDLE => {
-                pending.eviction = Eviction::Idle(cur.length()?);
-                return Ok(());
-            }
-            opcode::FREQ => {
-                pending.eviction = Eviction::Freq(cur.u8()?);
-                return Ok(());
-            }
+            opcode::EXPIRETIME_MS => pending.expiry = Some(cur.i64_le()?),
+            opcode::IDLE => pending.eviction = Eviction::Idle(cur.length()?),
+            opcode::FREQ => pending.eviction = Eviction::Freq(cur.u8()?),
             opcode::DRAGONFLY_KEY_MASK => {
                 let flags = cur.u32_le()?;
                 pending.mask = Some((flags, if flags & 2 != 0 { cur.u32_le()? } else { 0 }));
-                return Ok(());
             }
             opcode::KEY_META if !self.origin.is_valkey() => {
                 let start = cur.pos();
                 module::skip_key_meta(cur)?;
                 pending.meta = cur.since(start);
-                return Ok(());
             }
+            other => return self.other(other, cur, db, buffers, visit),
+        }
+        Ok(())
+    }
+
+    /// Reads and gives a record that has nothing to do with a key.
+    fn other(
+        &self,
+        code: u8,
+        cur: &mut Cursor<'_>,
+        db: &mut u64,
+        buffers: &mut Buffers,
+        visit: &mut impl FnMut(Record<'_>, &mut Scratch) -> Result<()>,
+    ) -> Result<()> {
+        let Buffers { first, second, third, fourth, scratch } = buffers;
+        let record = match code {
             opcode::SLOT_IMPORT => {
                 let job = Str::take(cur, first)?;
                 cur.length()?;
