@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use rdbkit::model::{Filter, Glob, Kind, Ttl};
-use rdbkit::{Error, Result};
+use rdbkit::pipeline::Input;
+use rdbkit::rdb::{Trailing, TrailingKind};
+use rdbkit::{Error, Result, text};
 
 /// Flags that every command takes.
 #[derive(Args, Clone, Copy)]
@@ -39,6 +41,14 @@ pub(crate) enum Outcome {
 /// Prints a message; if even that can't be done there is nobody to tell.
 pub(crate) fn complain(message: &dyn std::fmt::Display) {
     drop(writeln!(std::io::stderr(), "rdbkit: {message}"));
+}
+
+/// Says so when an input went on with commands behind its RDB part, which are not in what was made of it.
+pub(crate) fn warn_of_commands(input: &Input) {
+    if let Some(Trailing { bytes, kind: TrailingKind::Commands }) = input.reader.end().and_then(|end| end.trailing) {
+        let what = text::count(bytes, "byte");
+        complain(&format!("{}: only its RDB part was read; {what} of commands follow it", input.name));
+    }
 }
 
 /// Now, as Unix time in ms.

@@ -267,3 +267,12 @@ fn keys_before_damage_are_exported_and_counted() {
     assert!(keys > 0 && !ran.out().contains("\"end\""), "{ran}");
     assert!(ran.err().contains("offset 400") && ran.err().contains(&format!("{keys} keys")), "{ran}");
 }
+
+#[test]
+fn commands_behind_the_rdb_part_are_not_left_out_in_silence() {
+    let file = "testdata/corpus/redis-5.0.14/aof/appendonly.aof";
+    for args in [["export", "-f", "ndjson", file], ["keys", "-f", "tsv", file]] {
+        let said = run(args).fails_with(0).one_line();
+        assert!(said.ends_with("only its RDB part was read; 699 bytes of commands follow it"), "{said}");
+    }
+}

@@ -101,7 +101,7 @@ fn verdict_text(verdict: &Verdict, input: &Input) -> String {
     if let Some(end) = &verdict.end {
         let _ = write!(line, ", {}, checksum {}", text::bytes(end.size), end.checksum.name());
         if let Some(trailing) = end.trailing {
-            let what = trailing.looks_like.unwrap_or("which no server reads");
+            let what = trailing.kind.name();
             let _ = write!(line, "; {} behind its end ({what})", text::count(trailing.bytes, "byte"));
         }
     } else {

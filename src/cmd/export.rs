@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use rdbkit::pipeline::{Format, Output, export, open};
 use rdbkit::{Error, Result, csv, resp, text};
 
-use crate::cli::{Common, FilterArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, Outcome, OutputArgs};
 use crate::progress::Progress;
 
 /// Write a dump as JSON, NDJSON, CSV or Redis commands
@@ -64,7 +64,10 @@ impl Export {
         let outcome = export(&mut input, format, &filter, common.threads(), &mut output, &mut keys);
         drop(progress);
         match outcome.and_then(|()| output.finish()) {
-            Ok(()) => Ok(Outcome::Yes),
+            Ok(()) => {
+                cli::warn_of_commands(&input);
+                Ok(Outcome::Yes)
+            }
             Err(e) if self.output.output.is_none() => {
                 Err(input.name_it(e).noting(format!("{} written before that", text::count(keys, "key"))))
             }

@@ -60,6 +60,7 @@ impl Get {
         drop(progress);
         let Some(db) = found.map_err(|e| input.name_it(e))? else {
             cli::complain(&format!("{}: there is no key {}", input.name, text::quoted(&key)));
+            cli::warn_of_commands(&input);
             return Ok(Outcome::No);
         };
         if db != 0 && !self.filter.names_db() && !common.quiet {

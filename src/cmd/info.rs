@@ -84,7 +84,7 @@ fn facts(found: &Summarized, input: &Input, now: i64) -> Vec<(&'static str, Stri
     if let Some(End { size, trailing, .. }) = end {
         facts.push(("size", exact_bytes(*size)));
         if let Some(trailing) = trailing {
-            let what = trailing.looks_like.unwrap_or("which no server reads");
+            let what = trailing.kind.name();
             facts.push(("trailing", format!("{} behind the end: {what}", text::count(trailing.bytes, "byte"))));
         }
     }

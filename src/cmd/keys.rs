@@ -10,7 +10,7 @@ use rdbkit::model::Eviction;
 use rdbkit::pipeline::{Output, open};
 use rdbkit::{Result, json, text};
 
-use crate::cli::{Common, FilterArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, Outcome, OutputArgs};
 use crate::progress::Progress;
 use crate::table::Table;
 
@@ -86,6 +86,7 @@ impl Keys {
         outcome.map_err(|e| input.name_it(e))?;
         output.put(printer.rows(&[]).as_bytes())?;
         output.finish()?;
+        cli::warn_of_commands(&input);
         Ok(Outcome::Yes)
     }
 }

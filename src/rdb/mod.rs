@@ -3,4 +3,4 @@
 mod measure;
 mod reader;
 
-pub use reader::{Checksum, End, Reader, Trailing};
+pub use reader::{Checksum, End, Reader, Trailing, TrailingKind};

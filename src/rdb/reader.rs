@@ -89,8 +89,30 @@ impl Checksum {
 pub struct Trailing {
     /// How many.
     pub bytes: u64,
-    /// What they look like: commands of an append-only file, or the end mark of a replication stream.
-    pub looks_like: Option<&'static str>,
+    /// What they look like.
+    pub kind: TrailingKind,
+}
+
+/// What the bytes behind the end of the RDB file look like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TrailingKind {
+    /// Commands of an append-only file: data that the RDB file does not have.
+    Commands,
+    /// The end mark of a replication stream.
+    EndMark,
+    /// Something that no server reads.
+    Unknown,
+}
+
+impl TrailingKind {
+    /// It in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            TrailingKind::Commands => "commands of an append-only file",
+            TrailingKind::EndMark => "the end mark of a replication stream",
+            TrailingKind::Unknown => "which no server reads",
+        }
+    }
 }
 
 impl Reader {
@@ -385,12 +407,12 @@ impl Reader {
                 first.extend_from_slice(&chunk[..n.min(64)]);
             }
         }
-        let looks_like = match first.first() {
-            Some(b'*' | b'#') => Some("commands of an append-only file"),
-            _ if bytes == 40 && first.iter().all(u8::is_ascii_hexdigit) => Some("the end mark of a replication stream"),
-            _ => None,
+        let kind = match first.first() {
+            Some(b'*' | b'#') => TrailingKind::Commands,
+            _ if bytes == 40 && first.iter().all(u8::is_ascii_hexdigit) => TrailingKind::EndMark,
+            _ => TrailingKind::Unknown,
         };
-        (bytes > 0).then_some(Trailing { bytes, looks_like })
+        (bytes > 0).then_some(Trailing { bytes, kind })
     }
 
     /// Adds where in the input, and in which key, a record could not be measured.
