@@ -46,3 +46,16 @@ pub fn declared(start: &[u8], at: usize) -> Option<u64> {
     let count = u16::from_le_bytes(start.get(at..at + 2)?.try_into().ok()?);
     (count != u16::MAX).then_some(u64::from(count))
 }
+
+/// Checks what a listpack and a ziplist have alike: the total at their front, and the terminator at their end.
+#[inline]
+pub(super) fn check_frame(blob: &[u8], header: usize, what: &'static str) -> Result<()> {
+    let total = blob.first_chunk::<4>().map_or(0, |total| u32::from_le_bytes(*total));
+    if blob.len() <= header || total as usize != blob.len() {
+        return Err(Error::malformed(format!("{what}: {} bytes, its header says {total}", blob.len())));
+    }
+    match blob[blob.len() - 1] {
+        0xff => Ok(()),
+        _ => Err(Error::malformed(format!("{what}: no terminator at its end"))),
+    }
+}

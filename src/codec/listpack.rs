@@ -32,17 +32,7 @@ impl<'a> Listpack<'a> {
     /// Checks the header, the total and the terminator.
     #[inline]
     pub fn new(blob: &'a [u8]) -> Result<Listpack<'a>> {
-        let total = blob.first_chunk::<4>().map(|b| u32::from_le_bytes(*b));
-        if blob.len() <= HEADER || total.map(|t| t as usize) != Some(blob.len()) {
-            return Err(Error::malformed(format!(
-                "listpack: {} bytes, its header says {}",
-                blob.len(),
-                total.unwrap_or(0)
-            )));
-        }
-        if blob[blob.len() - 1] != 0xff {
-            return Err(Error::malformed("listpack: no terminator at its end"));
-        }
+        item::check_frame(blob, HEADER, "listpack")?;
         Ok(Listpack { blob, pos: HEADER, seen: 0 })
     }
 

@@ -25,17 +25,7 @@ pub struct Ziplist<'a> {
 impl<'a> Ziplist<'a> {
     /// Checks the header, the total and the terminator.
     pub fn new(blob: &'a [u8]) -> Result<Ziplist<'a>> {
-        let total = blob.first_chunk::<4>().map(|b| u32::from_le_bytes(*b));
-        if blob.len() <= HEADER || total.map(|t| t as usize) != Some(blob.len()) {
-            return Err(Error::malformed(format!(
-                "ziplist: {} bytes, its header says {}",
-                blob.len(),
-                total.unwrap_or(0)
-            )));
-        }
-        if blob[blob.len() - 1] != 0xff {
-            return Err(Error::malformed("ziplist: no terminator at its end"));
-        }
+        item::check_frame(blob, HEADER, "ziplist")?;
         Ok(Ziplist { blob, pos: HEADER, previous: 0, seen: 0 })
     }
 
