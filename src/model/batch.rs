@@ -75,6 +75,11 @@ impl Batch {
         self.db
     }
 
+    /// What the bytes mean.
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
     /// Where unit `i` starts in the (decompressed) file.
     pub fn offset_of(&self, i: usize) -> u64 {
         self.offset + self.marks[i].start as u64

@@ -116,6 +116,16 @@ pub enum Record<'a> {
 pub struct SlotRanges<'a>(pub(super) &'a [u8]);
 
 impl SlotRanges<'_> {
+    /// How many ranges there are.
+    pub fn count(self) -> Result<u64> {
+        let mut count = 0;
+        self.each(|_, _| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
     /// First and last slot of each range.
     pub fn each(self, mut visit: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let mut cur = Cursor::new(self.0);

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,20 @@ impl Output {
             Place::File { temp, .. } => temp.write_all(bytes),
         };
         written.map_err(|e| Error::from(e).in_input(&self.name))
+    }
+
+    /// Whether bytes that were written can be written over.
+    pub fn is_patchable(&self) -> bool {
+        matches!(self.place, Place::File { .. })
+    }
+
+    /// Writes over bytes that were written before. Only for what [`Output::is_patchable`].
+    pub fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        match &self.place {
+            Place::Stream(_) => Ok(()),
+            Place::File { temp, .. } => temp.as_file().write_all_at(bytes, offset),
+        }
+        .map_err(|e| Error::from(e).in_input(&self.name))
     }
 
     /// Puts everything in its place: a file gets its name. Without this call, a file disappears again.
