@@ -43,7 +43,13 @@ impl<'a> Intset<'a> {
 /// Appends an intset of these members, which are ascending and distinct, in the narrowest width that holds them.
 pub fn write(members: &[i64], out: &mut Vec<u8>) {
     let holds = |bits: u32| members.iter().all(|n| n << (64 - bits) >> (64 - bits) == *n);
-    let width: u32 = if holds(16) { 2 } else if holds(32) { 4 } else { 8 };
+    let width: u32 = if holds(16) {
+        2
+    } else if holds(32) {
+        4
+    } else {
+        8
+    };
     out.extend_from_slice(&width.to_le_bytes());
     out.extend_from_slice(&(members.len() as u32).to_le_bytes());
     members.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()[..width as usize]));

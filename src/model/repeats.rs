@@ -14,7 +14,10 @@ pub fn fingerprint(name: &[u8]) -> u64 {
 /// names are most likely the same, a no that none is.
 pub fn repeats(fingerprints: &mut [u64]) -> bool {
     if fingerprints.len() <= 24 {
-        return fingerprints.iter().enumerate().any(|(i, a)| fingerprints[..i].iter().fold(false, |found, b| found | (a == b)));
+        return fingerprints
+            .iter()
+            .enumerate()
+            .any(|(i, a)| fingerprints[..i].iter().fold(false, |found, b| found | (a == b)));
     }
     fingerprints.sort_unstable();
     fingerprints.windows(2).any(|pair| pair[0] == pair[1])

@@ -148,6 +148,11 @@ impl Target {
         self.origin.is_valkey() || self.origin.version >= 12 || self.is_dragonfly()
     }
 
+    /// Whether small hashes can be listpacks with expiries of fields (Redis 7.4).
+    pub fn has_expiring_listpacks(&self) -> bool {
+        self.redis_version() >= 12
+    }
+
     /// Whether it knows arrays (Redis 8.8).
     pub fn has_arrays(&self) -> bool {
         self.redis_version() >= 14
@@ -206,7 +211,9 @@ impl FromStr for Target {
             _ => None,
         };
         target.ok_or_else(|| {
-            Error::usage(format!("{text}: use redis-2.4 … redis-8.10, valkey-7.2 … valkey-9.1, or rdb:1 … rdb:15, rdb:80"))
+            Error::usage(format!(
+                "{text}: use redis-2.4 … redis-8.10, valkey-7.2 … valkey-9.1, or rdb:1 … rdb:15, rdb:80"
+            ))
         })
     }
 }
@@ -254,7 +261,8 @@ mod tests {
         ] {
             assert_eq!(t(name).as_deref(), Some(header), "{name}");
         }
-        for name in ["redis", "redis-", "redis-9.0", "valkey-6", "rdb:0", "rdb:16", "rdb:x", "redis-7.x", "dragonfly-1"] {
+        for name in ["redis", "redis-", "redis-9.0", "valkey-6", "rdb:0", "rdb:16", "rdb:x", "redis-7.x", "dragonfly-1"]
+        {
             assert_eq!(t(name), None, "{name}");
         }
     }

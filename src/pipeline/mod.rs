@@ -3,9 +3,13 @@
 //! One worker or many give the same results in the same order. Memory is bounded by the number of batches on their
 //! way, each with its output: `threads + 2` at most.
 
+mod compose;
 mod export;
+mod import;
 mod input;
 mod output;
+mod parts;
+mod recorder;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -15,9 +19,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+pub use compose::{Composer, Report, Told, copy};
 pub use export::{Format, export};
-pub use input::{Input, open};
-pub use output::Output;
+pub use input::{Input, TextInput, open, open_text};
+pub use output::{AofDir, Output};
+pub use parts::{Conflict, Destination, Division, Tally, Written};
+pub use recorder::{Loss, Plan, Strip};
 
 use crate::error::Result;
 use crate::model::Batch;

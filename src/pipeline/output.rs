@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
@@ -73,6 +73,49 @@ impl Output {
     }
 }
 
+/// An append-only directory of 7.0 and later: a base file, an increment without commands, and the manifest. It gets its
+/// name when it is complete.
+pub struct AofDir {
+    folder: TempDir,
+    path: PathBuf,
+}
+
+impl AofDir {
+    const BASE: &str = "appendonly.aof.1.base.rdb";
+    const INCREMENT: &str = "appendonly.aof.1.incr.aof";
+
+    /// Begins one that is to have this name; a directory with anything in it is not replaced.
+    pub fn create(path: &Path) -> Result<AofDir> {
+        let name = path.display().to_string();
+        if path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Error::usage("the directory exists and is not empty").in_input(&name));
+        }
+        let parent = folder_of(path);
+        let folder = tempfile::Builder::new().prefix(".rdbkit-").suffix(".part").tempdir_in(parent);
+        Ok(AofDir { folder: folder.map_err(|e| cannot_create(parent, &e).in_input(&name))?, path: path.to_owned() })
+    }
+
+    /// The base file.
+    pub fn base(&self) -> Result<Output> {
+        Output::create(Some(&self.folder.path().join(AofDir::BASE)), false)
+    }
+
+    /// Adds what is lacking, and gives the directory its name.
+    pub fn finish(self) -> Result<()> {
+        let (base, increment) = (AofDir::BASE, AofDir::INCREMENT);
+        let manifest = format!("file {base} seq 1 type b\nfile {increment} seq 1 type i\n");
+        let folder = self.folder.path();
+        std::fs::write(folder.join(increment), b"")
+            .and_then(|()| std::fs::write(folder.join("appendonly.aof.manifest"), manifest))
+            .and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)))
+            .and_then(|()| std::fs::rename(folder, &self.path))
+            .map_err(|e| Error::from(e).in_input(&self.path.display().to_string()))?;
+        // It has another name now, and is to stay.
+        drop(self.folder.keep());
+        Ok(())
+    }
+}
+
 impl Place {
     fn stdout() -> Result<Place> {
         Ok(Place::Stream(io::stdout().as_fd().try_clone_to_owned()?.into()))
@@ -86,10 +129,7 @@ impl Place {
             Ok(_) if !force => return Err(exists()),
             _ => {}
         }
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         // Readable and writable as the umask allows, like any new file.
         let temp = tempfile::Builder::new()
             .prefix(".rdbkit-")
@@ -98,6 +138,14 @@ impl Place {
             .tempfile_in(folder)
             .map_err(|e| cannot_create(folder, &e))?;
         Ok(Place::File { temp, path: path.to_owned(), force })
+    }
+}
+
+/// The directory that a path lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use super::Work;
+use super::parts::Conflict;
 use crate::error::Result;
 use crate::model::{
     Batch, Buffers, Dialect, Entry, Filter, Kind, Origin, Record, Rewrite, Scratch, Target, library_name, slot,
@@ -29,6 +30,10 @@ pub struct Plan {
     pub changes_content: bool,
     /// Keys are compared, so that none gets in twice.
     pub compares_keys: bool,
+    /// Which of two keys with the same name goes in.
+    pub conflict: Conflict,
+    /// Whether the files get a checksum.
+    pub checksum: bool,
     /// Random keys for comparing names.
     pub seeds: [RandomState; 2],
 }
@@ -73,17 +78,6 @@ impl Plan {
             b"mvcc-tstamp" => self.target.origin.dialect == Dialect::KeyDb,
             _ => true,
         }
-    }
-
-    /// Gives the aux fields that the output begins with, beside those that are kept of the input.
-    pub(super) fn own_aux(&self, mut give: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
-        if self.target.server.is_some()
-            && let Some(version) = &self.target.origin.server
-        {
-            let is_valkey = self.target.origin.dialect == Dialect::Valkey;
-            give(if is_valkey { b"valkey-ver" } else { b"redis-ver" }, version.as_bytes())?;
-        }
-        self.aux.iter().try_for_each(|(name, value)| give(name, value))
     }
 }
 
@@ -145,6 +139,8 @@ pub(super) struct Recorder<'p> {
     key: Vec<u8>,
     filters: bool,
     rewrites: bool,
+    /// Aux fields stay out: they are those of a second input.
+    pub(super) skips_aux: bool,
     buffers: Buffers,
 }
 
@@ -156,8 +152,22 @@ impl<'p> Recorder<'p> {
             key: Vec::new(),
             filters: !plan.filter.is_empty(),
             rewrites: !plan.rewrite.is_empty(),
+            skips_aux: false,
             buffers: Buffers::default(),
         }
+    }
+
+    /// The aux fields that the output begins with, beside those that are kept of the input.
+    pub(super) fn own_aux(&mut self, out: &mut Encoded) -> Result<()> {
+        let Target { origin, server, .. } = &*self.plan.target;
+        let version_of_named = origin.server.as_ref().filter(|_| server.is_some());
+        let name: &[u8] = if origin.dialect == Dialect::Valkey { b"valkey-ver" } else { b"redis-ver" };
+        let version = version_of_named.map(|version| (name, version.as_bytes()));
+        let set = self.plan.aux.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+        version
+            .into_iter()
+            .chain(set)
+            .try_for_each(|(name, value)| self.other(&Record::Aux { name, value }, origin, out))
     }
 
     /// Takes one record.
@@ -170,7 +180,7 @@ impl<'p> Recorder<'p> {
     ) -> Result<()> {
         match record {
             Record::Entry(entry) => self.entry(entry, scratch, out),
-            Record::Aux { name, .. } if !self.plan.keeps_aux(name) => Ok(()),
+            Record::Aux { name, .. } if self.skips_aux || !self.plan.keeps_aux(name) => Ok(()),
             Record::SlotInfo { .. } if self.plan.changes_content => Ok(()),
             Record::ModuleAux { id, .. } if self.plan.strip.aux || self.plan.strip.takes(&id.name()) => Ok(()),
             other => self.other(other, origin, out),
@@ -182,10 +192,12 @@ impl<'p> Recorder<'p> {
         if self.filters && !plan.filter.keeps(entry) {
             return Ok(());
         }
-        if !plan.strip.is_empty() && entry.value.module().is_some_and(|id| {
-            let is_own = plan.strip.all && entry.value.kind() == Kind::VectorSet;
-            plan.strip.takes(&id.name()) && !is_own
-        }) {
+        if !plan.strip.is_empty()
+            && entry.value.module().is_some_and(|id| {
+                let is_own = plan.strip.all && entry.value.kind() == Kind::VectorSet;
+                plan.strip.takes(&id.name()) && !is_own
+            })
+        {
             out.stripped += 1;
             return Ok(());
         }

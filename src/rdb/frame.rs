@@ -15,17 +15,11 @@ pub struct Frame {
     /// Whether room is left for size hints.
     hints: bool,
     checksum: bool,
+    /// Bytes that have been written, and their checksum.
     offset: u64,
     crc: Jones,
-    /// The checksum and length of what stands before `crc` began, as far as it is known.
-    before: Vec<Piece>,
     db: Option<u64>,
     sizes: BTreeMap<u64, Size>,
-}
-
-enum Piece {
-    Bytes { crc: u64, len: u64 },
-    Hint { db: u64 },
 }
 
 /// Keys of a database, and those with an expiry.
@@ -33,6 +27,8 @@ enum Piece {
 struct Size {
     keys: u64,
     expires: u64,
+    /// Where room was left for these numbers.
+    room: Option<u64>,
 }
 
 /// Bytes to be put at a place that was written already.
@@ -49,91 +45,64 @@ const HINT: usize = 10;
 
 impl Frame {
     /// Begins a file: appends its header. `hints`: the output can be patched.
+    ///
+    /// Here and below, `out` holds all bytes that go to the file and were not given to [`Frame::written`] yet.
     pub fn begin(target: &Target, checksum: bool, hints: bool, out: &mut Vec<u8>) -> Frame {
-        let version = target.redis_version();
-        let mut frame = Frame {
-            version,
-            hints: hints && version >= 7,
-            checksum,
-            offset: 0,
-            crc: Jones::default(),
-            before: Vec::new(),
-            db: None,
-            sizes: BTreeMap::new(),
-        };
-        frame.put(target.header().as_bytes(), out);
-        frame
+        out.extend_from_slice(target.header().as_bytes());
+        let version = target.origin.version;
+        let (crc, sizes) = (Jones::default(), BTreeMap::new());
+        Frame { version, hints: hints && version >= 7, checksum, offset: 0, crc, db: None, sizes }
     }
 
-    fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(bytes);
-        self.written(bytes);
-    }
-
-    /// Notes bytes of records that are written after all that went before.
+    /// Notes bytes of the file, in their order.
     pub fn written(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.offset += bytes.len() as u64;
     }
 
-    /// How long the file is so far.
-    pub fn len(&self) -> u64 {
+    /// How many bytes have been written.
+    pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Appends what must stand before keys of this database, if anything.
-    pub fn select(&mut self, db: u64, out: &mut Vec<u8>) {
-        if self.db == Some(db) {
-            return;
+    /// Counts a key that is written next, and appends what must stand before it if its database is another one.
+    #[inline]
+    pub fn key(&mut self, db: u64, expires: bool, out: &mut Vec<u8>) {
+        if self.db != Some(db) {
+            self.select(db, out);
         }
-        self.db = Some(db);
-        let mut bytes = vec![opcode::SELECTDB];
-        length::write(db, &mut bytes);
-        let is_first = !self.sizes.contains_key(&db);
-        let leaves_room = self.hints && is_first;
-        if leaves_room {
-            bytes.push(opcode::RESIZEDB);
-        }
-        self.put(&bytes, out);
-        self.sizes.entry(db).or_default();
-        if leaves_room {
-            self.end_piece();
-            self.before.push(Piece::Hint { db });
-            out.extend_from_slice(&[0; HINT]);
-            self.offset += HINT as u64;
-        }
-    }
-
-    fn end_piece(&mut self) {
-        let done: u64 = self.before.iter().map(Piece::len).sum();
-        let crc = std::mem::take(&mut self.crc).value();
-        self.before.push(Piece::Bytes { crc, len: self.offset - done });
-    }
-
-    /// Counts a key of the database that was selected last.
-    pub fn count(&mut self, expires: bool) {
-        if let Some(size) = self.db.and_then(|db| self.sizes.get_mut(&db)) {
+        if let Some(size) = self.sizes.get_mut(&db) {
             size.keys += 1;
             size.expires += u64::from(expires);
         }
     }
 
+    fn select(&mut self, db: u64, out: &mut Vec<u8>) {
+        self.db = Some(db);
+        out.push(opcode::SELECTDB);
+        length::write(db, out);
+        if self.sizes.contains_key(&db) {
+            return;
+        }
+        let mut size = Size::default();
+        if self.hints {
+            out.push(opcode::RESIZEDB);
+            size.room = Some(self.offset + out.len() as u64);
+            out.extend_from_slice(&[0; HINT]);
+        }
+        self.sizes.insert(db, size);
+    }
+
     /// Ends the file: appends its last bytes, and gives what is to be put into the room that was left.
     pub fn end(mut self, out: &mut Vec<u8>) -> Vec<Patch> {
-        self.put(&[opcode::EOF], out);
-        self.end_piece();
-        let (mut crc, mut offset, mut patches) = (0, 0, Vec::new());
-        for piece in &self.before {
-            let (piece_crc, len) = match piece {
-                Piece::Bytes { crc, len } => (*crc, *len),
-                Piece::Hint { db } => {
-                    let bytes = self.sizes[db].hint();
-                    patches.push(Patch { offset, bytes });
-                    (crc64::jones(&bytes), HINT as u64)
-                }
-            };
-            crc = crc64::jones_combine(crc, piece_crc, len);
-            offset += len;
+        out.push(opcode::EOF);
+        self.written(out);
+        let patches: Vec<Patch> = self.sizes.values().filter_map(Size::patch).collect();
+        let mut crc = self.crc.value();
+        for patch in &patches {
+            // The room was full of zeros, and this checksum is linear.
+            let behind = self.offset - patch.offset - HINT as u64;
+            crc ^= crc64::jones_combine(crc64::jones(&patch.bytes), 0, behind);
         }
         if self.version >= 5 {
             out.extend_from_slice(&if self.checksum { crc } else { 0 }.to_le_bytes());
@@ -142,24 +111,15 @@ impl Frame {
     }
 }
 
-impl Piece {
-    fn len(&self) -> u64 {
-        match self {
-            Piece::Bytes { len, .. } => *len,
-            Piece::Hint { .. } => HINT as u64,
-        }
-    }
-}
-
 impl Size {
     /// Both numbers as LENs of five bytes; they are only hints, and may be too low.
-    fn hint(&self) -> [u8; HINT] {
+    fn patch(&self) -> Option<Patch> {
         let mut bytes = [0x80; HINT];
         for (i, n) in [self.keys, self.expires].into_iter().enumerate() {
             let n = u32::try_from(n).unwrap_or(u32::MAX);
             bytes[5 * i + 1..5 * i + 5].copy_from_slice(&n.to_be_bytes());
         }
-        bytes
+        Some(Patch { offset: self.room?, bytes })
     }
 }
 
@@ -173,12 +133,9 @@ mod tests {
         let mut out = Vec::new();
         let mut frame = Frame::begin(&target, true, true, &mut out);
         for (db, key) in [(0, b"\x00\x01a\x01x"), (3, b"\x00\x01b\x01x"), (0, b"\x00\x01c\x01x")] {
-            frame.select(db, &mut out);
-            frame.written(key);
+            frame.key(db, db == 3, &mut out);
             out.extend_from_slice(key);
-            frame.count(db == 3);
         }
-        assert_eq!(frame.len(), out.len() as u64);
         for patch in frame.end(&mut out) {
             out[patch.offset as usize..][..HINT].copy_from_slice(&patch.bytes);
         }
@@ -194,7 +151,7 @@ mod tests {
         let t = |version, checksum, want: &[u8]| {
             let mut out = Vec::new();
             let mut frame = Frame::begin(&Target::rdb(version).unwrap(), checksum, false, &mut out);
-            frame.select(1, &mut out);
+            frame.key(1, false, &mut out);
             assert!(frame.end(&mut out).is_empty());
             assert_eq!(out.escape_ascii().to_string(), want.escape_ascii().to_string());
         };

@@ -216,7 +216,7 @@ impl Writer {
         }
         let kind = value.kind();
         if matches!(kind, Kind::Module | Kind::VectorSet | Kind::Foreign) {
-            return self.opaque(value, rewrite, out);
+            return self.opaque(value, out);
         }
         self.values.begin(kind);
         if self.options.same_server || self.target.accepts(value) {
@@ -240,10 +240,7 @@ impl Writer {
     }
 
     /// Appends a value that only a module or fork understands: its strings may be compressed anew, no more.
-    fn opaque(&mut self, value: Value<'_>, rewrite: &Rewrite, out: &mut Vec<u8>) -> Result<Written> {
-        if rewrite.mask.is_some() {
-            return Ok(Written::not(format!("a value that can't be masked ({})", value.type_name()).into()));
-        }
+    fn opaque(&mut self, value: Value<'_>, out: &mut Vec<u8>) -> Result<Written> {
         if !self.options.same_server && !self.target.accepts(value) {
             return Ok(Written::not(what_is_lost(value, &self.target)));
         }

@@ -1,7 +1,7 @@
 //! Hashes: plain, with expiries of fields in each server's form, and on templates.
 
 use super::{Elements, Hint, Maker};
-use crate::codec::{length, listpack};
+use crate::codec::{length, listpack, zipmap};
 use crate::error::Result;
 use crate::model::origin::Dialect;
 use crate::model::types::{Kind, RdbType};
@@ -22,8 +22,16 @@ impl Maker {
                 _ => {}
             }
         }
-        // Before version 4 compact hashes were zipmaps, which servers make themselves of small tables.
-        if self.target.origin.version >= 4 && self.packs(Kind::Hash, elements) {
+        if self.hint == Some(Hint::PackedExpiring) && self.target.has_expiring_listpacks() {
+            return Ok(self.expiring_listpack(elements, out));
+        }
+        if self.packs(Kind::Hash, elements) {
+            if self.target.origin.version < 4 {
+                self.text.clear();
+                zipmap::write(elements.count(), elements.strings(), &mut self.text);
+                self.strings.write(&self.text, out);
+                return Ok(RdbType::HashZipmap);
+            }
             self.packed(elements.strings(), out);
             return Ok(if self.target.has_listpacks() { RdbType::HashListpack } else { RdbType::HashZiplist });
         }

@@ -66,6 +66,8 @@ enum Hint {
     Intset,
     /// Listpack, ziplist or zipmap, whichever the target has.
     Packed,
+    /// A listpack that can hold expiries of fields, even if there are none any more.
+    PackedExpiring,
     /// Element by element.
     Table,
     Quicklist,
@@ -169,7 +171,8 @@ impl ValueBuf {
     pub fn prefer(&mut self, encoding: &str) {
         self.maker.hint = match encoding {
             "intset" => Some(Hint::Intset),
-            "listpack" | "ziplist" | "zipmap" | "listpackex" => Some(Hint::Packed),
+            "listpack" | "ziplist" | "zipmap" => Some(Hint::Packed),
+            "listpackex" => Some(Hint::PackedExpiring),
             "hashtable" | "skiplist" | "linkedlist" => Some(Hint::Table),
             "quicklist" => Some(Hint::Quicklist),
             "template-listpack" => Some(Hint::TemplateListpack),
@@ -330,11 +333,11 @@ impl Maker {
         let Elements { shape, text, ends, .. } = elements;
         let fits = self.target.origin.version >= 2 && text.len().saturating_add(11 * ends.len()) < LARGEST;
         fits && match self.hint {
-            Some(Hint::Packed) => true,
+            Some(Hint::Packed | Hint::PackedExpiring) => true,
             Some(Hint::Table) => false,
             _ => {
                 let usual = conventional(kind, *shape, &self.target.origin, &self.target.limits);
-                matches!(usual, Some("listpack" | "ziplist" | "listpackex"))
+                matches!(usual, Some("listpack" | "ziplist" | "zipmap" | "listpackex"))
             }
         }
     }
