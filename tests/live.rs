@@ -66,7 +66,12 @@ impl Installed {
     }
 
     pub(crate) fn start(&self) -> Server {
-        Server::start(self.clone())
+        Server::start(self.clone(), None)
+    }
+
+    /// Starts it with a dump as its data, which every version can.
+    pub(crate) fn start_with(&self, dump: &Path) -> Server {
+        Server::start(self.clone(), Some(dump))
     }
 }
 
@@ -113,9 +118,12 @@ impl Drop for Life {
 }
 
 impl Server {
-    fn start(installed: Installed) -> Server {
+    fn start(installed: Installed, dump: Option<&Path>) -> Server {
         // Directly below /tmp, for a socket's path must be short.
         let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
+        if let Some(dump) = dump {
+            std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap();
+        }
         let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
         let program = installed.program("server");
         let mut command = vec![program.as_os_str(), "--unixsocket".as_ref(), socket.as_os_str()];
