@@ -264,8 +264,10 @@ impl std::fmt::Debug for Reply {
 
 impl Reply {
     fn read(from: &mut impl BufRead) -> std::io::Result<Reply> {
-        let mut line = String::new();
-        from.read_line(&mut line)?;
+        let mut line = Vec::new();
+        from.read_until(b'\n', &mut line)?;
+        // Old servers repeat in an error what they were asked, whatever bytes that were.
+        let line = String::from_utf8_lossy(&line);
         let Some((kind, rest)) = line.trim_end().split_at_checked(1) else {
             return Err(std::io::Error::other("the server is gone"));
         };
