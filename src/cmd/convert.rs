@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rdbkit::model::{Origin, Target, TtlRule};
 use rdbkit::pipeline::{AofDir, Composer, Conflict, Destination, Input, Loss, Output, Plan, Strip, copy, open};
-use rdbkit::{Error, Result, text};
+use rdbkit::{Error, ErrorKind, Result, text};
 
 use crate::cli::{self, Common, FilterArgs, LossArgs, Outcome, OutputArgs, RewriteArgs, WriteArgs};
 use crate::progress::Progress;
@@ -219,5 +219,9 @@ impl Convert {
 }
 
 fn nothing_written(input: &Input, e: Error) -> Error {
-    input.name_it(e).noting("nothing was written".into())
+    let hint = match e.kind() {
+        ErrorKind::Usage(_) => "nothing was written; --on-conflict first or last chooses one",
+        _ => "nothing was written",
+    };
+    input.name_it(e).noting(hint.into())
 }

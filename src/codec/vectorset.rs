@@ -170,7 +170,8 @@ pub fn without_worst_links(cur: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<()
             numbers.push(int(cur)?);
         }
         kept.clear();
-        keep_links(&numbers, &mut kept).ok_or_else(|| links.malformed("vector set: the links of a node end too early"))?;
+        keep_links(&numbers, &mut kept)
+            .ok_or_else(|| links.malformed("vector set: the links of a node end too early"))?;
         write_int(kept.len() as u64, out);
         kept.iter().for_each(|n| write_int(*n, out));
     }

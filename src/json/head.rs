@@ -97,9 +97,10 @@ impl Parts {
         match name {
             b"rdbkit" => match p.integer::<u64>("rdbkit")? {
                 FORM => Ok(()),
-                other => Err(start.wrong(format!(
-                    "this backup is of form {other}; this rdbkit reads form {FORM}: use the one that wrote it, or a later one"
-                ))),
+                other => Err(Error::unsupported(format!(
+                    "the backup is of form {other}, this rdbkit reads form {FORM}: use the one that wrote it, or a later one"
+                ))
+                .at(start.pos() as u64)),
             },
             b"rdb" => p.object(|p, name, at| match name {
                 b"magic" => Ok(self.magic = p.bytes("magic", &mut Vec::new())?.to_vec()),

@@ -31,7 +31,8 @@ pub(super) enum Token {
 }
 
 impl Token {
-    fn name(self) -> &'static str {
+    /// It in words.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Token::String => "a string",
             Token::Number => "a number",

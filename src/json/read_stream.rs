@@ -76,12 +76,7 @@ fn read_id(p: &mut Parser<'_>) -> Result<StreamId> {
     StreamId::parse(text).ok_or_else(|| start.wrong("stream: an id such as \"1526919030474-55\" must stand here"))
 }
 
-fn read_entries(
-    p: &mut Parser<'_>,
-    values: &mut ValueBuf,
-    nodes: &[(StreamId, u64)],
-    count: &mut u64,
-) -> Result<()> {
+fn read_entries(p: &mut Parser<'_>, values: &mut ValueBuf, nodes: &[(StreamId, u64)], count: &mut u64) -> Result<()> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     let (mut nodes, mut left) = (nodes.iter(), 0);
     p.array(|p| {

@@ -212,6 +212,13 @@ impl EntryReader {
         }
         let Some(mut p) = members.value else { return Err(start.wrong("entry: it has no value")) };
         let p = &mut p;
+        let (token, wanted) = (p.peek()?, wanted(kind));
+        if !wanted.contains(&token)
+            && !(token == Token::Object && p.is_base64_object() && wanted.contains(&Token::String))
+        {
+            let (kind, wanted) = (kind.name(), wanted[0].name());
+            return Err(p.wrong(format!("value: a {kind} is {wanted} here, not {}", token.name())));
+        }
         match kind {
             Kind::String | Kind::Json => {
                 let text = p.bytes("value", &mut self.a)?;
@@ -371,6 +378,16 @@ impl<'a> Members<'a> {
             _ => self.sub_expiries = Some(p.later()?),
         }
         Ok(())
+    }
+}
+
+/// What the value of a kind is in JSON.
+fn wanted(kind: Kind) -> &'static [Token] {
+    match kind {
+        Kind::String | Kind::Json => &[Token::String],
+        Kind::Hash => &[Token::Object, Token::Array],
+        Kind::Stream => &[Token::Object],
+        _ => &[Token::Array],
     }
 }
 

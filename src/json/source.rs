@@ -134,7 +134,7 @@ impl Source {
         p.advance(mark);
         match p.peek()? {
             Token::Object => {}
-            _ => return Err(p.wrong("no JSON object: a backup begins with {\"rdbkit\":, a map of fixtures with {")),
+            _ => return Err(p.wrong("JSON: no object; a backup begins with {\"rdbkit\":, a map of fixtures with {")),
         }
         let start = p;
         if let Some((header, end, is_object)) = Header::read(p)? {
@@ -394,20 +394,20 @@ fn is_trailer(line: &[u8]) -> bool {
     }
 }
 
-/// Whether an object is an entry on its own, and no map of fixtures: it has a key, and a value or the bytes of one.
+/// Whether an object is an entry on its own, and no map of fixtures: it has a key and a value, or the bytes of one, and
+/// says of what type it is or where it belongs.
 fn looks_like_entry(mut p: Parser<'_>) -> bool {
-    let (mut has_key, mut has_value) = (false, false);
-    let read = p.object(|p, name, at| {
+    let (mut has_key, mut has_value, mut has_more) = (false, false, false);
+    let read = p.object(|p, name, _| {
         match name {
             b"key" => has_key = true,
             b"value" | b"raw" => has_value = true,
-            b"db" | b"type" | b"expireAt" | b"encoding" | b"idle" | b"freq" => {}
-            _ if has_key && has_value => {}
-            _ => return Err(at.wrong("no entry")),
+            b"db" | b"type" => has_more = true,
+            _ => {}
         }
         p.skip().map(drop)
     });
-    read.is_ok() && has_key && has_value
+    read.is_ok() && has_key && has_value && has_more
 }
 
 fn spaces(text: &[u8]) -> usize {

@@ -255,7 +255,7 @@ impl<'p> Parts<'p> {
             _ => self.seen.insert(id),
         };
         if !admitted && self.plan.conflict == Conflict::Error {
-            let twice = Error::malformed("input: the key stands twice; --on-conflict first or last chooses one");
+            let twice = Error::usage("the key stands twice, and only one can go in");
             return Err(twice.of_key(db, &key_of(bytes)?));
         }
         self.tally.duplicates += u64::from(!admitted);
