@@ -210,6 +210,21 @@ impl RdbType {
         }
     }
 
+    /// Whether fields or members of such a value can have expiries of their own.
+    pub fn has_expiries(self) -> bool {
+        use RdbType::*;
+        matches!(
+            self,
+            HashMetadataPreGa
+                | HashMetadata
+                | ValkeyHash
+                | HashListpackEx
+                | HashListpackExPreGa
+                | DragonflyHash
+                | DragonflySet
+        )
+    }
+
     /// The layout of a stream type.
     pub fn stream_version(self) -> Option<Version> {
         Some(match self {
