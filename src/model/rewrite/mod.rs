@@ -213,3 +213,218 @@ fn write_aux(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{stream, vectorset};
+    use crate::model::{Eviction, Origin, Value};
+
+    fn with_entry<T>(db: u64, key: &[u8], expiry: Option<i64>, run: impl FnOnce(Entry<'_>) -> T) -> T {
+        let origin = Origin::from_header(b"REDIS0011").unwrap();
+        let value = Value { rdb_type: RdbType::String, bytes: b"\x01v", origin: &origin };
+        run(Entry {
+            db,
+            key,
+            expiry,
+            eviction: Eviction::Freq(7),
+            meta: b"",
+            mask: None,
+            member_expiries: b"",
+            offset: 9,
+            size: 20,
+            value,
+        })
+    }
+
+    /// Key, database and expiry of what becomes of an entry.
+    fn changed(rewrite: &Rewrite, db: u64, key: &str, expiry: Option<i64>) -> Option<(String, u64, Option<i64>)> {
+        with_entry(db, key.as_bytes(), expiry, |entry| {
+            let mut buf = KeyBuf::default();
+            let new = rewrite.key(&entry, &mut buf).unwrap()?;
+            assert_eq!((new.eviction, new.offset, new.size), (entry.eviction, entry.offset, entry.size));
+            Some((String::from_utf8(new.key.to_vec()).unwrap(), new.db, new.expiry))
+        })
+    }
+
+    fn name(rewrite: &Rewrite, key: &str) -> String {
+        changed(rewrite, 0, key, None).unwrap().0
+    }
+
+    fn mask() -> Mask {
+        Mask::new(b"correct horse", b":").unwrap()
+    }
+
+    #[test]
+    fn the_default_changes_nothing() {
+        let rewrite = Rewrite::default();
+        assert!(rewrite.is_empty() && !rewrite.changes_keys() && !rewrite.changes_values());
+        assert_eq!(changed(&rewrite, 3, "k", Some(5)), Some(("k".into(), 3, Some(5))));
+    }
+
+    #[test]
+    fn databases_are_mapped() {
+        let mut map = DbMap { pairs: vec![(3, 0), (0, 3)], others: None };
+        assert_eq!([0, 1, 3].map(|db| map.of(db)), [3, 1, 0]);
+        map.others = Some(9);
+        assert_eq!([0, 1, 3, 9].map(|db| map.of(db)), [3, 9, 0, 9]);
+        let rewrite = Rewrite { db_map: map, ..Rewrite::default() };
+        assert!(rewrite.may_join_keys() && !rewrite.changes_values());
+        assert_eq!(changed(&rewrite, 3, "k", None).unwrap().1, 0);
+    }
+
+    #[test]
+    fn prefixes_are_removed_where_something_is_left() {
+        let rewrite = Rewrite { strip: vec![b"app:".to_vec(), b"app".to_vec(), b"x".to_vec()], ..Rewrite::default() };
+        for (key, want) in [("app:1", "1"), ("app1", "1"), ("xapp:", "app:"), ("app:", "app:"), ("x", "x"), ("y", "y")]
+        {
+            assert_eq!(name(&rewrite, key), want, "{key}");
+        }
+    }
+
+    #[test]
+    fn names_change_in_order() {
+        let renames = ["s/^a/b/", "s/^b/c:/"].map(|rule| Rename::new(rule).unwrap()).to_vec();
+        let mut rewrite = Rewrite { strip: vec![b"p:".to_vec()], renames, add: b"q:".to_vec(), ..Rewrite::default() };
+        for (key, want) in [("p:ax", "q:c:x"), ("b", "q:c:"), ("p:p:a", "q:p:a"), ("z", "q:z"), ("p:", "q:p:")] {
+            assert_eq!(name(&rewrite, key), want, "{key}");
+        }
+        rewrite.mask = Some(mask());
+        let masked = name(&rewrite, "p:a1234");
+        assert_eq!(masked, String::from_utf8(mask().key(b"q:c:1234", &mut MaskBuf::default()).to_vec()).unwrap());
+        assert!(masked.starts_with("q:") && masked.ends_with(":4027"), "{masked}");
+    }
+
+    #[test]
+    fn one_buffer_serves_many_keys() {
+        let renames = vec![Rename::new("s/^(.)(.)/$2$1/").unwrap()];
+        let rewrite = Rewrite { renames, add: b"+".to_vec(), ..Rewrite::default() };
+        let mut buf = KeyBuf::default();
+        for (key, want) in [("abcdef", "+bacdef"), ("x", "+x"), ("yz", "+zy"), ("", "+")] {
+            with_entry(0, key.as_bytes(), None, |entry| {
+                let new = rewrite.key(&entry, &mut buf).unwrap().unwrap();
+                assert_eq!(String::from_utf8_lossy(new.key), want);
+            });
+        }
+    }
+
+    #[test]
+    fn what_has_expired_in_the_file_is_dropped() {
+        let mut rewrite = Rewrite { drop_expired: true, now: 1000, ttl: TtlRule::Shift(10_000), ..Rewrite::default() };
+        assert!(!rewrite.is_empty());
+        assert_eq!(changed(&rewrite, 0, "k", Some(1000)), None);
+        assert_eq!(changed(&rewrite, 0, "k", Some(1001)).unwrap().2, Some(11_001));
+        assert_eq!(changed(&rewrite, 0, "k", None).unwrap().2, None);
+        rewrite.drop_expired = false;
+        assert_eq!(changed(&rewrite, 0, "k", Some(1000)).unwrap().2, Some(11_000));
+        rewrite.ttl = TtlRule::Strip;
+        assert_eq!(changed(&rewrite, 0, "k", Some(1000)).unwrap().2, None);
+    }
+
+    #[test]
+    fn only_values_with_expiries_change_by_a_ttl_rule() {
+        let mut rewrite = Rewrite { ttl: TtlRule::Strip, ..Rewrite::default() };
+        assert!(rewrite.changes_values() && !rewrite.changes_keys());
+        assert!(rewrite.changes(RdbType::HashListpackEx) && rewrite.changes(RdbType::DragonflySet));
+        assert!(!rewrite.changes(RdbType::Hash) && !rewrite.changes(RdbType::Stream3));
+        rewrite.ttl = TtlRule::Shift(0);
+        assert!(rewrite.is_empty() && !rewrite.changes(RdbType::HashListpackEx));
+        rewrite.mask = Some(mask());
+        assert!(rewrite.changes(RdbType::String));
+    }
+
+    /// The element in the words of `Debug`, with its texts readable.
+    fn element(rewrite: &Rewrite, element: Element<'_>) -> Result<String> {
+        let mut buf = ElementBuf::default();
+        let t = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
+        Ok(match rewrite.element(element, &mut buf)? {
+            Element::Item(item) => t(item),
+            Element::Expiring { member, expiry } => format!("{} {expiry:?}", t(member)),
+            Element::Scored { member, score } => format!("{} {score}", t(member)),
+            Element::Field { name, value, expiry } => format!("{} {} {expiry:?}", t(name), t(value)),
+            Element::Slot { index, item } => format!("{index} {}", t(item)),
+            Element::Stream(stream::Part::Field { name, value }) => format!("{} {}", t(name), t(value)),
+            Element::Stream(stream::Part::Group { name, last, .. }) => format!("{} {last}", t(name)),
+            Element::Stream(stream::Part::Consumer { name, seen, active }) => format!("{} {seen} {active:?}", t(name)),
+            Element::Stream(stream::Part::Pending { id, consumer, .. }) => format!("{id} {:?}", consumer.map(t)),
+            Element::Stream(stream::Part::Producer(id)) => t(id),
+            Element::Stream(stream::Part::ProducerId { iid, id }) => format!("{} {id}", t(iid)),
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn elements_are_masked_part_by_part() {
+        // The pseudonyms of "hello", "1234" and 42 that `mask` pins.
+        let (hello, id) = (&b"hello"[..], stream::StreamId { ms: 5, seq: 1 });
+        let rewrite = Rewrite { mask: Some(mask()), ttl: TtlRule::Shift(1), ..Rewrite::default() };
+        let t = |from: Element<'_>, want: &str| assert_eq!(element(&rewrite, from).unwrap(), want);
+        t(Element::Item(hello), "julrb");
+        t(Element::Expiring { member: hello, expiry: Some(5) }, "julrb Some(6)");
+        t(Element::Scored { member: hello, score: 42.0 }, "julrb 11");
+        t(Element::Field { name: hello, value: b"1234", expiry: Some(5) }, "julrb 4027 Some(6)");
+        t(Element::Field { name: b"1234", value: hello, expiry: None }, "4027 julrb None");
+        t(Element::Slot { index: 1234, item: hello }, "1234 julrb");
+        t(Element::Stream(stream::Part::Field { name: hello, value: b"1234" }), "julrb 4027");
+        t(Element::Stream(stream::Part::Group { name: hello, last: id, entries_read: None }), "julrb 5-1");
+        t(Element::Stream(stream::Part::Consumer { name: hello, seen: 7, active: Some(8) }), "julrb 7 Some(8)");
+        let pending = |consumer| stream::Part::Pending { id, consumer, delivered: 7, deliveries: 1 };
+        t(Element::Stream(pending(Some(hello))), "5-1 Some(\"julrb\")");
+        t(Element::Stream(pending(None)), "5-1 None");
+        t(Element::Stream(stream::Part::Producer(hello)), "julrb");
+        t(Element::Stream(stream::Part::ProducerId { iid: hello, id }), "julrb 5-1");
+        let same = Element::Stream(stream::Part::Entry(id));
+        t(same, &format!("{same:?}"));
+    }
+
+    #[test]
+    fn what_can_not_be_masked_is_an_error_and_passes_otherwise() {
+        let rewrite = Rewrite { mask: Some(mask()), ..Rewrite::default() };
+        let vector = Element::Vector(vectorset::Element { name: b"v", attributes: None, vector: &[1.0] });
+        for (from, want) in [(Element::Opaque(b"x"), "module"), (vector, "vector set")] {
+            let e = element(&rewrite, from).unwrap_err();
+            assert!(matches!(e.kind(), crate::ErrorKind::Unsupported(_)) && e.to_string().contains(want), "{e}");
+            assert!(element(&Rewrite { ttl: TtlRule::Strip, ..Rewrite::default() }, from).is_ok());
+        }
+        with_entry(0, b"k", None, |entry| {
+            let entry = Entry { meta: b"\x01", ..entry };
+            assert!(rewrite.key(&entry, &mut KeyBuf::default()).err().unwrap().to_string().contains("--strip-modules"));
+            assert!(Rewrite::default().key(&entry, &mut KeyBuf::default()).unwrap().unwrap().meta == b"\x01");
+        });
+    }
+
+    #[test]
+    fn expiries_of_members_change_with_the_others() {
+        // As KeyDB writes them (rdb.cpp): a pair of aux fields behind the value.
+        let records = b"\xfa\x13keydb-subexpire-key\x05hello\xfa\x14keydb-subexpire-when\x0d1700000000000\
+            \xfa\x13keydb-subexpire-key\x041234\xfa\x14keydb-subexpire-when\xc1\xe8\x03";
+        let t = |rewrite: Rewrite, want: &[(&str, &str)]| {
+            let want = want.iter().map(|(member, when)| ((*member).to_owned(), (*when).to_owned())).collect::<Vec<_>>();
+            with_entry(0, b"k", None, |entry| {
+                let mut buf = KeyBuf::default();
+                let entry = Entry { member_expiries: records, ..entry };
+                let new = rewrite.key(&entry, &mut buf).unwrap().unwrap();
+                let mut got = Vec::new();
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                new.each_member_expiry(|member, when| {
+                    got.push((text(member), text(when)));
+                    Ok(())
+                })
+                .unwrap();
+                assert_eq!(got, want);
+                assert_eq!(new.member_expiries == records, rewrite.is_empty());
+            });
+        };
+        t(Rewrite::default(), &[("hello", "1700000000000"), ("1234", "1000")]);
+        t(Rewrite { ttl: TtlRule::Strip, ..Rewrite::default() }, &[]);
+        let (mask, ttl) = (Some(mask()), TtlRule::Shift(5));
+        t(Rewrite { mask: mask.clone(), ttl, ..Rewrite::default() }, &[("julrb", "1700000000005"), ("4027", "1005")]);
+        t(Rewrite { mask, ..Rewrite::default() }, &[("julrb", "1700000000000"), ("4027", "1000")]);
+        let broken = b"\xfa\x13keydb-subexpire-key\x05hello\xfa\x14keydb-subexpire-when\x04soon";
+        with_entry(0, b"k", None, |entry| {
+            let entry = Entry { member_expiries: broken, ..entry };
+            let rewrite = Rewrite { ttl: TtlRule::Strip, ..Rewrite::default() };
+            assert!(rewrite.key(&entry, &mut KeyBuf::default()).err().unwrap().is_damage());
+        });
+    }
+}

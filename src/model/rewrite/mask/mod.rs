@@ -329,6 +329,7 @@ mod tests {
         t("Hello, World!", "Mzelp, Yexsm!");
         t("Zürich", "TÇybio");
         t("日本語", "泆斵蔸");
+        t("\u{10fffd}\u{800}\u{d7ff}😀", "\u{10f307}\u{804}\u{d7e8}\u{1fa25}");
         t("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "50a8288b-cc95-4dca-a574-b5333319c990");
         t("DEADBEEF01", "772E236B47");
         t("user:1234", "fona:4027");
@@ -364,7 +365,9 @@ mod tests {
         let numbers = (100..1000).chain(-99..100).map(|n: i32| n.to_string().into_bytes()).collect();
         let exact = (i64::MAX as u64 - 300..i64::MAX as u64 + 300).map(|n| n.to_string().into_bytes()).collect();
         let hex = (0..3000).map(|n: u64| format!("{:09x}", n.wrapping_mul(0x9e37_79b9_7f4a)).into_bytes()).collect();
-        let sets: [Vec<Vec<u8>>; 9] = [
+        // Some of these are JSON strings, most are not.
+        let escapes = (b'a'..=b'z').map(|letter| vec![b'"', b'\\', letter, b'"']).collect();
+        let sets: [Vec<Vec<u8>>; 10] = [
             strings(&bytes, 2),
             strings(b"abcdefghijklmnopqrstuvwxyz", 3),
             strings(b"0123456789", 4),
@@ -374,6 +377,7 @@ mod tests {
             numbers,
             exact,
             hex,
+            escapes,
         ];
         let names = Mask { references: true, ..mask() };
         for set in sets {
@@ -540,7 +544,12 @@ mod tests {
         let scores = (0..10_000).map(f64::from).chain((1..1000).map(|n| f64::from(n) / 1000.0).filter(|x| *x < 1.0));
         let scores = scores.chain(around(0.3)).chain(around(INTEGERS)).chain(around(1e300)).chain(around(1e-310));
         let scores: Vec<f64> = scores.collect();
-        let images: HashSet<u64> = scores.iter().map(|score| mask.score(*score, &mut buf).to_bits()).collect();
+        let mut images = HashSet::new();
+        for score in &scores {
+            let image = mask.score(*score, &mut buf);
+            assert_eq!(is_exact_integer(image), is_exact_integer(*score), "{score} became {image}");
+            images.insert(image.to_bits());
+        }
         assert_eq!(images.len(), scores.iter().map(|score| score.to_bits()).collect::<HashSet<_>>().len());
     }
 }
