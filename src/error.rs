@@ -19,6 +19,7 @@ struct Inner {
     kind: ErrorKind,
     input: Option<String>,
     offset: Option<u64>,
+    line: Option<(u64, u64)>,
     db: Option<u64>,
     key: Option<Vec<u8>>,
     needed: u64,
@@ -53,7 +54,16 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind, nowhere yet.
     pub fn new(kind: ErrorKind) -> Error {
-        Error(Box::new(Inner { kind, input: None, offset: None, db: None, key: None, needed: 0, note: None }))
+        Error(Box::new(Inner {
+            kind,
+            input: None,
+            offset: None,
+            line: None,
+            db: None,
+            key: None,
+            needed: 0,
+            note: None,
+        }))
     }
 
     /// The input ends too early.
@@ -116,6 +126,13 @@ impl Error {
     /// Adds the offset, unless a lower layer knew it better.
     pub fn at(mut self, offset: u64) -> Error {
         self.0.offset.get_or_insert(offset);
+        self
+    }
+
+    /// Sets line and column, both counted from 1, the column in bytes: in a text they say more than an offset.
+    pub fn at_line(mut self, line: u64, column: u64) -> Error {
+        self.0.offset = None;
+        self.0.line.get_or_insert((line, column));
         self
     }
 
@@ -199,12 +216,15 @@ impl fmt::Display for ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, input, offset, db, key, needed: _, note } = &*self.0;
+        let Inner { kind, input, offset, line, db, key, needed: _, note } = &*self.0;
         if let Some(input) = input {
             write!(f, "{input}: ")?;
         }
         if let Some(offset) = offset {
             write!(f, "offset {offset}, ")?;
+        }
+        if let Some((line, column)) = line {
+            write!(f, "line {line}, column {column}, ")?;
         }
         if let Some(db) = db {
             write!(f, "db {db}, ")?;

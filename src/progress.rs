@@ -22,10 +22,15 @@ pub(crate) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 impl Progress {
     /// Shows how far the reading of `input` has come. `to_stdout`: results stream to standard output meanwhile.
     pub(crate) fn of(input: &Input, quiet: bool, to_stdout: bool) -> Progress {
+        Progress::show(&input.meter, input.size, quiet, to_stdout)
+    }
+
+    /// Shows how far the reading of so many bytes has come.
+    pub(crate) fn show(meter: &Arc<Meter>, size: Option<u64>, quiet: bool, to_stdout: bool) -> Progress {
         if quiet || !stderr().is_terminal() || (to_stdout && stdout().is_terminal()) {
             return Progress(None);
         }
-        let (meter, size) = (input.meter.clone(), input.size);
+        let meter = meter.clone();
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || {
             let begun = Instant::now();

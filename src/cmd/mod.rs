@@ -2,11 +2,14 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod export;
 pub(crate) mod get;
+pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod man;
+pub(crate) mod split;
 
 use clap::{Parser, Subcommand};
 use rdbkit::Result;
@@ -44,6 +47,9 @@ enum Command {
     Get(get::Get),
     Export(export::Export),
     Check(check::Check),
+    Import(import::Import),
+    Convert(Box<convert::Convert>),
+    Split(split::Split),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -57,6 +63,9 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Get(get) => get.run(common),
         Command::Export(export) => export.run(common),
         Command::Check(check) => check.run(common),
+        Command::Import(import) => import.run(common),
+        Command::Convert(convert) => convert.run(common),
+        Command::Split(split) => split.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -5,7 +5,8 @@
 //! tag 0 STR · 1 i64le · 2 f64le · 3 LEN n, n bytes
 //! ```
 
-use super::{Cursor, Str, double};
+use super::string::{StrWriter, canonical_integer};
+use super::{Cursor, Str, double, length};
 use crate::error::Result;
 
 /// What stands before the slots of an array.
@@ -54,6 +55,53 @@ pub fn slot<'a: 'b, 'b>(cur: &mut Cursor<'a>, buf: &'b mut Vec<u8>) -> Result<(u
     Ok((index, text))
 }
 
+/// Appends the head.
+pub fn write_head(head: Head, out: &mut Vec<u8>) {
+    length::write(head.count, out);
+    length::write(u64::from(head.insert_index.is_some()), out);
+    if let Some(index) = head.insert_index {
+        length::write(index, out);
+    }
+}
+
+/// Appends one slot, in the form that servers choose.
+pub fn write_slot(index: u64, item: &[u8], strings: &mut StrWriter, out: &mut Vec<u8>) {
+    /// Integers that leave room for the tag bits of a pointer.
+    const INTEGERS: std::ops::Range<i64> = -(1 << 61)..1 << 61;
+    /// The longest string that a pointer's bytes hold.
+    const INLINE: usize = 7;
+    length::write(index, out);
+    if let Some(n) = canonical_integer(item).filter(|n| INTEGERS.contains(n)) {
+        out.push(1);
+        out.extend_from_slice(&n.to_le_bytes());
+    } else if let Some(value) = double_of(item) {
+        out.push(2);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else if item.len() <= INLINE {
+        out.push(3);
+        super::string::write_raw(item, out);
+    } else {
+        out.push(0);
+        strings.write(item, out);
+    }
+}
+
+/// The double that stands for this text: `-?digits.digits` that comes back the same although the two lowest bits are
+/// lost to the tag.
+fn double_of(item: &[u8]) -> Option<f64> {
+    let digits = item.strip_prefix(b"-").unwrap_or(item);
+    let point = digits.iter().position(|b| *b == b'.')?;
+    let are_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    if !are_digits(&digits[..point]) || !are_digits(&digits[point + 1..]) {
+        return None;
+    }
+    let value = double::parse(item).ok()?;
+    let value = f64::from_bits(value.to_bits() & !3);
+    let mut text = Vec::new();
+    write_double(value, &mut text);
+    (text == item).then_some(value)
+}
+
 /// Steps over an array; says how many bytes its strings decode to.
 pub fn skip(cur: &mut Cursor<'_>) -> Result<u64> {
     let mut weight = 0_u64;
@@ -80,5 +128,34 @@ fn write_double(value: f64, out: &mut Vec<u8>) {
     double::write(value, out);
     if out[start..].iter().all(|b| b.is_ascii_digit() || *b == b'-') {
         out.extend_from_slice(b".0");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_have_the_tags_that_servers_choose() {
+        let t = |item: &[u8], tag: u8| {
+            let mut out = Vec::new();
+            write_slot(300, item, &mut StrWriter::new(true), &mut out);
+            assert_eq!(out[2], tag, "{}", item.escape_ascii());
+            let mut cur = Cursor::new(&out);
+            assert_eq!(slot(&mut cur, &mut Vec::new()).unwrap(), (300, item));
+            assert!(cur.is_empty());
+        };
+        t(b"7", 1);
+        t(b"-7", 1);
+        t(b"007", 3);
+        t(b"9223372036854775807", 0);
+        t(b"1.5", 2);
+        t(b"-0.25", 2);
+        t(b"2.0", 2);
+        t(b"1.50", 3);
+        t(b"1.", 3);
+        t(b"", 3);
+        t(b"seven77", 3);
+        t(b"eight888", 0);
     }
 }

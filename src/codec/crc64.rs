@@ -33,6 +33,11 @@ pub fn jones(bytes: &[u8]) -> u64 {
     crc.value()
 }
 
+/// The CRC-64/Jones of two pieces one after the other, from that of each and the second's length.
+pub fn jones_combine(first: u64, second: u64, second_len: u64) -> u64 {
+    crc_fast::checksum_combine(CrcAlgorithm::Crc64Redis, first, second, second_len)
+}
+
 /// A running CRC-64/XZ.
 #[derive(Clone, Default)]
 pub struct Xz(crc64fast::Digest);
@@ -60,6 +65,9 @@ mod tests {
         crc.update(b"1234");
         crc.update(b"56789");
         assert_eq!(crc.value(), 0xe9c6_d914_c4b8_d9ca);
+        let combined = jones_combine(jones(b"1234"), jones(b"56789"), 5);
+        assert_eq!(combined, 0xe9c6_d914_c4b8_d9ca);
+        assert_eq!(jones_combine(0, jones(b"12"), 2), jones(b"12"));
         let mut xz = Xz::default();
         xz.update(b"123456789");
         assert_eq!(xz.value(), 0x995d_c9bb_df19_39fa);

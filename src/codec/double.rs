@@ -23,6 +23,20 @@ pub fn skip_text(cur: &mut Cursor<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Appends a score of type 3.
+pub fn write_text(value: f64, out: &mut Vec<u8>) {
+    if value.is_nan() {
+        out.push(253);
+    } else if value.is_infinite() {
+        out.push(if value > 0.0 { 254 } else { 255 });
+    } else {
+        let at = out.len();
+        out.push(0);
+        write(value, out);
+        out[at] = (out.len() - at - 1) as u8;
+    }
+}
+
 /// The double that this text means to C's `strtod`, hexadecimal floats apart.
 pub fn parse(text: &[u8]) -> Result<f64> {
     std::str::from_utf8(text.trim_ascii_start())
@@ -126,6 +140,15 @@ mod tests {
         t(12_345_678.123_456_78, "1.234567812345678e+7");
         t(f64::INFINITY, "inf");
         t(f64::NEG_INFINITY, "-inf");
+    }
+
+    #[test]
+    fn scores_of_type_3_read_back() {
+        for value in [0.0, -0.0, 1.5, -3.0, 0.1, f64::MAX, 5e-324, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut out = Vec::new();
+            write_text(value, &mut out);
+            assert_eq!(read_text(&mut Cursor::new(&out)).unwrap().to_bits(), value.to_bits());
+        }
     }
 
     #[test]

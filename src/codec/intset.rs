@@ -40,6 +40,21 @@ impl<'a> Intset<'a> {
     }
 }
 
+/// Appends an intset of these members, which are ascending and distinct, in the narrowest width that holds them.
+pub fn write(members: &[i64], out: &mut Vec<u8>) {
+    let holds = |bits: u32| members.iter().all(|n| n << (64 - bits) >> (64 - bits) == *n);
+    let width: u32 = if holds(16) {
+        2
+    } else if holds(32) {
+        4
+    } else {
+        8
+    };
+    out.extend_from_slice(&width.to_le_bytes());
+    out.extend_from_slice(&(members.len() as u32).to_le_bytes());
+    members.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()[..width as usize]));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +65,21 @@ mod tests {
         assert_eq!(set.members().collect::<Vec<_>>(), [-1, 2, 300]);
         let wide = Intset::new(&[8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80]).unwrap();
         assert_eq!(wide.members().collect::<Vec<_>>(), [i64::MIN]);
+    }
+
+    #[test]
+    fn the_narrowest_width_is_written() {
+        let t = |members: &[i64], width: u8| {
+            let mut blob = Vec::new();
+            write(members, &mut blob);
+            assert_eq!(blob[0], width, "{members:?}");
+            assert_eq!(Intset::new(&blob).unwrap().members().collect::<Vec<_>>(), members);
+        };
+        t(&[-1, 2, 300], 2);
+        t(&[-32_768, 32_767], 2);
+        t(&[32_768], 4);
+        t(&[i64::from(i32::MIN), 7], 4);
+        t(&[-2_147_483_649, 7], 8);
     }
 
     #[test]

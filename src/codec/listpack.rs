@@ -13,6 +13,7 @@
 //! ```
 
 use super::item::{self, Item};
+use super::string::canonical_integer;
 use crate::error::{Error, Result};
 
 const HEADER: usize = 6;
@@ -109,13 +110,7 @@ impl<'a> Listpack<'a> {
     }
 
     fn long_back_length(&self, at: usize, size: usize) -> Result<usize> {
-        // The limits of `lpEncodeBacklen`: the last three are one below the powers of two.
-        let width = match size {
-            0..16_383 => 2,
-            16_383..2_097_151 => 3,
-            2_097_151..268_435_455 => 4,
-            _ => 5,
-        };
+        let width = back_width(size);
         let stored = self.blob.get(at..at + width).ok_or_else(|| self.bad("an element runs over the end"))?;
         let sound = stored.iter().enumerate().all(|(i, &b)| {
             let seven = (size >> (7 * (width - 1 - i)) & 0x7f) as u8;
@@ -138,6 +133,125 @@ impl<'a> Listpack<'a> {
             return Err(self.bad(format!("{} elements, its header says {declared}", self.seen)));
         }
         Ok(None)
+    }
+}
+
+/// How many bytes the back length of an element takes. The limits are those of `lpEncodeBacklen`: the last three are
+/// one below the powers of two.
+fn back_width(size: usize) -> usize {
+    match size {
+        ..=127 => 1,
+        128..16_383 => 2,
+        16_383..2_097_151 => 3,
+        2_097_151..268_435_455 => 4,
+        _ => 5,
+    }
+}
+
+/// Builds a listpack, element by element, in the canonical forms that servers choose.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder { bytes: vec![0; HEADER], count: 0 }
+    }
+}
+
+impl Builder {
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.bytes.truncate(HEADER);
+        self.count = 0;
+    }
+
+    /// How many elements there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How long the listpack is, with header and terminator.
+    pub fn len(&self) -> usize {
+        self.bytes.len() + 1
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends a string; the canonical text of a 64-bit integer becomes an integer.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        match canonical_integer(bytes) {
+            Some(n) => self.push_int(n),
+            None => self.push_string(bytes),
+        }
+    }
+
+    fn push_string(&mut self, bytes: &[u8]) {
+        let start = self.bytes.len();
+        match bytes.len() {
+            len @ 0..64 => self.bytes.push(0x80 | len as u8),
+            len @ 64..4096 => self.bytes.extend_from_slice(&[0xe0 | (len >> 8) as u8, len as u8]),
+            len => {
+                self.bytes.push(0xf0);
+                // No listpack is larger than its own total of 32 bits can tell.
+                self.bytes.extend_from_slice(&(len as u32).to_le_bytes());
+            }
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.end_element(start);
+    }
+
+    /// Appends an integer.
+    pub fn push_int(&mut self, n: i64) {
+        let start = self.bytes.len();
+        let raw = n.to_le_bytes();
+        match n {
+            0..=127 => self.bytes.push(n as u8),
+            -4096..=4095 => self.bytes.extend_from_slice(&[0xc0 | (n >> 8) as u8 & 0x1f, n as u8]),
+            -32_768..=32_767 => self.form(0xf1, &raw[..2]),
+            -8_388_608..=8_388_607 => self.form(0xf2, &raw[..3]),
+            -2_147_483_648..=2_147_483_647 => self.form(0xf3, &raw[..4]),
+            _ => self.form(0xf4, &raw),
+        }
+        self.end_element(start);
+    }
+
+    fn form(&mut self, encoding: u8, raw: &[u8]) {
+        self.bytes.push(encoding);
+        self.bytes.extend_from_slice(raw);
+    }
+
+    /// Appends the element's size, 7 bits a byte, to be read from right to left.
+    fn end_element(&mut self, start: usize) {
+        let size = self.bytes.len() - start;
+        let width = back_width(size);
+        for i in (0..width).rev() {
+            let more = if i + 1 == width { 0 } else { 0x80 };
+            self.bytes.push((size >> (7 * i)) as u8 & 0x7f | more);
+        }
+        self.count += 1;
+    }
+
+    /// Appends all elements of another, as they are.
+    pub fn append(&mut self, other: &Builder) {
+        self.bytes.extend_from_slice(&other.bytes[HEADER..]);
+        self.count += other.count;
+    }
+
+    /// Writes header and terminator. After that comes [`Builder::clear`].
+    pub fn finish(&mut self) -> &[u8] {
+        self.bytes.push(0xff);
+        let total = (self.bytes.len() as u32).to_le_bytes();
+        self.bytes[..4].copy_from_slice(&total);
+        let count = u16::try_from(self.count).unwrap_or(u16::MAX);
+        self.bytes[4..6].copy_from_slice(&count.to_le_bytes());
+        &self.bytes
     }
 }
 

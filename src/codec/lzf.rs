@@ -1,4 +1,4 @@
-//! LZF decompression.
+//! LZF, both ways.
 //!
 //! ```text
 //! 000LLLLL                 L+1 literal bytes follow
@@ -6,7 +6,7 @@
 //! 111ooooo x o2            copy x+9 bytes from distance (ooooo o2)+1
 //! ```
 //!
-//! Our own decoder instead of the `lzf` crate, which allocates for each call and is the slower one (README); the crate
+//! Our own code instead of the `lzf` crate, which allocates for each call and is the slower one (README); the crate
 //! is the oracle of the tests.
 
 use crate::error::{Error, Result};
@@ -123,6 +123,127 @@ fn overlong() -> Error {
     Error::malformed("LZF: it gives more bytes than declared")
 }
 
+/// Matches are looked for by a hash of the next three bytes.
+const HASH_BITS: u32 = 14;
+/// The farthest that a copy reaches back.
+const FARTHEST: usize = 8192;
+/// The longest copy.
+const LONGEST: usize = 264;
+/// The longest run of literals.
+const RUN: usize = 32;
+
+/// Compresses strings. One for each worker: its table is used for one string after the other and never cleared.
+#[derive(Clone)]
+pub struct Compressor {
+    /// Where three bytes with this hash stood last, counted from the start of the first string of all.
+    table: Box<[u32; 1 << HASH_BITS]>,
+    /// Where the current string starts in that count; what is lower is of an earlier one.
+    base: u32,
+}
+
+impl Default for Compressor {
+    fn default() -> Compressor {
+        Compressor { table: Box::new([0; 1 << HASH_BITS]), base: 1 }
+    }
+}
+
+impl Compressor {
+    /// Appends `input` compressed, if that takes at most `limit` bytes; else nothing, and the answer is no.
+    ///
+    /// The input has less than 4 GiB.
+    pub fn compress(&mut self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
+        let Ok(len) = u32::try_from(input.len()) else { return false };
+        if u32::MAX - self.base <= len {
+            *self = Compressor::default();
+        }
+        let start = out.len();
+        let fits = self.run(input, start + limit, out);
+        if !fits {
+            out.truncate(start);
+        }
+        self.base += len;
+        fits
+    }
+
+    /// Appends the instructions; `false` when `out` would grow beyond `limit`.
+    fn run(&mut self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
+        let (mut at, mut literals) = (0, 0);
+        while let Some(next) = input.get(at..).and_then(|rest| rest.first_chunk::<3>()) {
+            let slot = &mut self.table[hash(*next)];
+            let found = std::mem::replace(slot, self.base + at as u32);
+            let from = found.wrapping_sub(self.base) as usize;
+            if found < self.base || at - from > FARTHEST || input[from..from + 3] != *next {
+                at += 1;
+                continue;
+            }
+            let max = LONGEST.min(input.len() - at);
+            let len = 3 + common(&input[from + 3..], &input[at + 3..at + max]);
+            // Only now is it known how far the literals go.
+            if out.len() + (at - literals) + (at - literals) / RUN + 4 > limit {
+                return false;
+            }
+            write_literals(&input[literals..at], out);
+            write_copy(at - from - 1, len, out);
+            let end = at + len;
+            // The places within a copy are worth remembering only at its end.
+            for i in (at + 1..end).rev().take(2) {
+                if let Some(three) = input.get(i..).and_then(|rest| rest.first_chunk::<3>()) {
+                    self.table[hash(*three)] = self.base + i as u32;
+                }
+            }
+            (at, literals) = (end, end);
+        }
+        let rest = &input[literals..];
+        if out.len() + rest.len() + rest.len().div_ceil(RUN) > limit {
+            return false;
+        }
+        write_literals(rest, out);
+        true
+    }
+}
+
+#[inline]
+fn hash(three: [u8; 3]) -> usize {
+    let n = u32::from_le_bytes([three[0], three[1], three[2], 0]);
+    (n.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+}
+
+/// How many bytes are the same at the front of both.
+#[inline]
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let mut n = 0;
+    for (x, y) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
+        let differ = u64::from_le_bytes(eight(x)) ^ u64::from_le_bytes(eight(y));
+        if differ != 0 {
+            return n + differ.trailing_zeros() as usize / 8;
+        }
+        n += 8;
+    }
+    n + a[n..].iter().zip(&b[n..]).take_while(|(x, y)| x == y).count()
+}
+
+#[inline]
+fn eight(bytes: &[u8]) -> [u8; 8] {
+    std::array::from_fn(|i| bytes[i])
+}
+
+#[inline]
+fn write_literals(bytes: &[u8], out: &mut Vec<u8>) {
+    for run in bytes.chunks(RUN) {
+        out.push(run.len() as u8 - 1);
+        out.extend_from_slice(run);
+    }
+}
+
+#[inline]
+fn write_copy(offset: usize, len: usize, out: &mut Vec<u8>) {
+    let (high, low) = ((offset >> 8) as u8, offset as u8);
+    match len - 2 {
+        short @ 1..7 => out.extend_from_slice(&[(short as u8) << 5 | high, low]),
+        long => out.extend_from_slice(&[7 << 5 | high, (long - 7) as u8, low]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +286,46 @@ mod tests {
                 assert_eq!(ours, theirs, "byte {i} flipped by {flip:x}");
             }
             assert!(decompress(&packed[..i], plain.len() as u64, &mut buf).is_err(), "cut at {i}");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_comes_back() {
+        let mut lzf = Compressor::default();
+        let mut buf = Vec::new();
+        let mut t = |plain: &[u8]| {
+            let mut packed = b"x".to_vec();
+            if !lzf.compress(plain, plain.len() - 4, &mut packed) {
+                assert_eq!(packed, b"x");
+                return false;
+            }
+            assert!(packed.len() <= plain.len() - 3, "{}", packed.len());
+            assert_eq!(decompress(&packed[1..], plain.len() as u64, &mut buf).unwrap(), plain);
+            assert_eq!(lzf::decompress(&packed[1..], plain.len()).unwrap(), plain);
+            true
+        };
+        for seed in 1..400_u64 {
+            for alphabet in [1, 2, 3, 5, 17, 255] {
+                t(&noise(seed, 21 + (seed as usize * 37) % 20_000, alphabet));
+            }
+        }
+        assert!(t(&[b'a'; 93]) && t(&[b'a'; 21]) && t(&vec![0; 100_000]));
+        assert!(!t(b"abcdefghijklmnopqrstuvwxyz"));
+        // Repetitions at the farthest distance, and one beyond.
+        for (distance, worth_it) in [(8191, true), (8192, true), (8193, false)] {
+            let mut plain = noise(9, distance, 255);
+            plain.extend_from_within(..200);
+            assert_eq!(t(&plain), worth_it && plain.len() - distance > 0 && t(&plain), "{distance}");
+        }
+    }
+
+    #[test]
+    fn the_table_survives_the_end_of_its_count() {
+        let mut lzf = Compressor { base: u32::MAX - 50, ..Compressor::default() };
+        for _ in 0..3 {
+            let mut packed = Vec::new();
+            assert!(lzf.compress(&[b'a'; 93], 89, &mut packed));
+            assert_eq!(lzf::decompress(&packed, 93).unwrap(), [b'a'; 93]);
         }
     }
 

@@ -1,8 +1,8 @@
 //! A listpack or a ziplist: for the types that exist in both forms.
 
 use super::item::Item;
-use super::listpack::Listpack;
-use super::ziplist::Ziplist;
+use super::listpack::{self, Listpack};
+use super::ziplist::{self, Ziplist};
 use crate::error::{Error, Result};
 
 /// A listpack or a ziplist, read from front to back.
@@ -35,5 +35,57 @@ impl<'a> Packed<'a> {
             Packed::Listpack(list) => list.declared(),
             Packed::Ziplist(list) => list.declared(),
         }
+    }
+}
+
+/// Builds a listpack or a ziplist.
+#[derive(Clone, Debug)]
+pub enum PackedBuilder {
+    /// From Redis 7.0 on.
+    Listpack(listpack::Builder),
+    /// Before.
+    Ziplist(ziplist::Builder),
+}
+
+/// The same call to whichever it is.
+macro_rules! either {
+    ($self:ident, $list:ident => $call:expr) => {
+        match $self {
+            PackedBuilder::Listpack($list) => $call,
+            PackedBuilder::Ziplist($list) => $call,
+        }
+    };
+}
+
+impl PackedBuilder {
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        either!(self, list => list.clear());
+    }
+
+    /// Appends a string; the canonical text of a 64-bit integer becomes an integer.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        either!(self, list => list.push(bytes));
+    }
+
+    /// How many elements there are.
+    pub fn count(&self) -> u64 {
+        either!(self, list => list.count())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// How long it is, with header and terminator.
+    pub fn len(&self) -> usize {
+        either!(self, list => list.len())
+    }
+
+    /// Writes header and terminator. After that comes [`PackedBuilder::clear`].
+    pub fn finish(&mut self) -> &[u8] {
+        either!(self, list => list.finish())
     }
 }

@@ -6,7 +6,7 @@
 //! C3 LEN clen, LEN len, clen bytes   LZF
 //! ```
 
-use super::{Cursor, lzf};
+use super::{Cursor, length, lzf};
 use crate::error::Result;
 
 /// A string as it stands in the input, not decoded yet.
@@ -94,6 +94,72 @@ impl<'a> Str<'a> {
     }
 }
 
+/// Writes strings in the form that servers choose (`rdbSaveRawString`). Every worker has its own.
+#[derive(Clone, Default)]
+pub struct StrWriter {
+    /// `None` where nothing is to be compressed.
+    lzf: Option<lzf::Compressor>,
+    packed: Vec<u8>,
+}
+
+impl StrWriter {
+    /// A writer that compresses, or not.
+    pub fn new(compress: bool) -> StrWriter {
+        StrWriter { lzf: compress.then(lzf::Compressor::default), packed: Vec::new() }
+    }
+
+    /// Appends a string: an integer if it is one of 32 bits, else compressed if that saves 4 bytes, else as it is.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        /// Shorter strings are not worth the attempt.
+        const WORTH_IT: usize = 21;
+        /// The longest text of a 32-bit integer.
+        const LONGEST: usize = 11;
+        if bytes.len() >= WORTH_IT {
+            self.write_long(bytes, out);
+        } else if let Some(n) = (bytes.len() <= LONGEST).then(|| canonical_integer(bytes)).flatten()
+            && let Ok(n) = i32::try_from(n)
+        {
+            write_int(n, out);
+        } else {
+            write_raw(bytes, out);
+        }
+    }
+
+    fn write_long(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        const SAVED: usize = 4;
+        let StrWriter { lzf: Some(lzf), packed } = self else { return write_raw(bytes, out) };
+        packed.clear();
+        // Positions in the compressor are of 32 bits, and servers give up on such strings too.
+        if u32::try_from(bytes.len()).is_err() || !lzf.compress(bytes, bytes.len() - SAVED, packed) {
+            return write_raw(bytes, out);
+        }
+        out.push(0xc3);
+        length::write(packed.len() as u64, out);
+        length::write(bytes.len() as u64, out);
+        out.extend_from_slice(packed);
+    }
+}
+
+fn write_int(n: i32, out: &mut Vec<u8>) {
+    let raw = n.to_le_bytes();
+    match n {
+        -128..=127 => out.extend_from_slice(&[0xc0, raw[0]]),
+        -32_768..=32_767 => out.extend_from_slice(&[0xc1, raw[0], raw[1]]),
+        _ => {
+            out.push(0xc2);
+            out.extend_from_slice(&raw);
+        }
+    }
+}
+
+/// Appends a string as it is.
+#[inline]
+pub fn write_raw(bytes: &[u8], out: &mut Vec<u8>) {
+    length::write(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
 /// The integer whose canonical decimal text `bytes` is: no plus, no leading zero, no `-0` (`string2ll`).
 pub fn canonical_integer(bytes: &[u8]) -> Option<i64> {
     let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
@@ -125,6 +191,31 @@ mod tests {
         t(b"\xc2\x70\x11\x01\x00", b"70000");
         t(b"\xc2\x00\x00\x00\x80", b"-2147483648");
         t(b"\xc3\x09\x40\x5d\x01aa\xe0\x50\x00\x01aa", &[b'a'; 93]);
+    }
+
+    #[test]
+    fn writes_what_servers_write() {
+        let t = |text: &[u8], want: &[u8]| {
+            let mut out = Vec::new();
+            StrWriter::new(true).write(text, &mut out);
+            assert_eq!(out.escape_ascii().to_string(), want.escape_ascii().to_string());
+        };
+        t(b"", b"\x00");
+        t(b"007", b"\x03007");
+        t(b"-5", b"\xc0\xfb");
+        t(b"300", b"\xc1\x2c\x01");
+        t(b"70000", b"\xc2\x70\x11\x01\x00");
+        t(b"-2147483648", b"\xc2\x00\x00\x00\x80");
+        t(b"2147483648", b"\x0a2147483648");
+        t(&[b'a'; 20], &[&[20][..], &[b'a'; 20]].concat());
+        t(b"abcdefghijklmnopqrstuvwxyz", b"\x1aabcdefghijklmnopqrstuvwxyz");
+        let mut out = Vec::new();
+        StrWriter::new(true).write(&[b'a'; 93], &mut out);
+        assert!(out.len() < 12 && out[0] == 0xc3, "{out:?}");
+        t(Str::take(&mut Cursor::new(&out), &mut Vec::new()).unwrap(), &out);
+        let mut out = Vec::new();
+        StrWriter::new(false).write(&[b'a'; 93], &mut out);
+        assert_eq!(out.len(), 95);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! ```
 
 use super::item::{self, Item};
+use super::string::canonical_integer;
 use crate::error::{Error, Result};
 
 const HEADER: usize = 10;
@@ -126,6 +127,106 @@ impl<'a> Ziplist<'a> {
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// Builds a ziplist, entry by entry, in the canonical forms that servers choose.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    bytes: Vec<u8>,
+    count: u64,
+    /// Size of the last entry; 0 when there is none.
+    previous: usize,
+    old_integers: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder::new(false)
+    }
+}
+
+impl Builder {
+    /// An empty one. `old_integers`: only those of 16, 32 and 64 bits, as before RDB version 6.
+    pub fn new(old_integers: bool) -> Builder {
+        Builder { bytes: vec![0; HEADER], count: 0, previous: 0, old_integers }
+    }
+
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.bytes.truncate(HEADER);
+        self.count = 0;
+        self.previous = 0;
+    }
+
+    /// How many entries there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How long the ziplist is, with header and terminator.
+    pub fn len(&self) -> usize {
+        self.bytes.len() + 1
+    }
+
+    /// Whether it has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends a string; the canonical text of a 64-bit integer becomes an integer.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        let start = self.bytes.len();
+        match self.previous {
+            short @ 0..254 => self.bytes.push(short as u8),
+            long => self.form(0xfe, &(long as u32).to_le_bytes()),
+        }
+        match canonical_integer(bytes) {
+            Some(n) => self.int(n),
+            None => self.string(bytes),
+        }
+        self.previous = self.bytes.len() - start;
+        self.count += 1;
+    }
+
+    fn string(&mut self, bytes: &[u8]) {
+        match bytes.len() {
+            len @ 0..64 => self.bytes.push(len as u8),
+            len @ 64..16384 => self.bytes.extend_from_slice(&[0x40 | (len >> 8) as u8, len as u8]),
+            // No ziplist is larger than its own total of 32 bits can tell.
+            len => self.form(0x80, &(len as u32).to_be_bytes()),
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn int(&mut self, n: i64) {
+        let raw = n.to_le_bytes();
+        match n {
+            0..=12 if !self.old_integers => self.bytes.push(0xf1 + n as u8),
+            -128..=127 if !self.old_integers => self.form(0xfe, &raw[..1]),
+            -32_768..=32_767 => self.form(0xc0, &raw[..2]),
+            -8_388_608..=8_388_607 if !self.old_integers => self.form(0xf0, &raw[..3]),
+            -2_147_483_648..=2_147_483_647 => self.form(0xd0, &raw[..4]),
+            _ => self.form(0xe0, &raw),
+        }
+    }
+
+    fn form(&mut self, encoding: u8, raw: &[u8]) {
+        self.bytes.push(encoding);
+        self.bytes.extend_from_slice(raw);
+    }
+
+    /// Writes header and terminator. After that comes [`Builder::clear`].
+    pub fn finish(&mut self) -> &[u8] {
+        let tail = (self.bytes.len() - self.previous) as u32;
+        self.bytes.push(0xff);
+        let total = (self.bytes.len() as u32).to_le_bytes();
+        self.bytes[..4].copy_from_slice(&total);
+        self.bytes[4..8].copy_from_slice(&tail.to_le_bytes());
+        let count = u16::try_from(self.count).unwrap_or(u16::MAX);
+        self.bytes[8..10].copy_from_slice(&count.to_le_bytes());
+        &self.bytes
     }
 }
 

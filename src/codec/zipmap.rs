@@ -63,6 +63,26 @@ fn inside(e: Error) -> Error {
     if e.is_truncated() { Error::malformed("zipmap: an entry runs over the end") } else { e }
 }
 
+/// Appends a zipmap of these strings, fields and values in turns.
+pub fn write<'s>(pairs: usize, strings: impl Iterator<Item = &'s [u8]>, out: &mut Vec<u8>) {
+    out.push(u8::try_from(pairs).map_or(254, |pairs| pairs.min(254)));
+    for (i, string) in strings.enumerate() {
+        match u8::try_from(string.len()) {
+            Ok(len @ 0..254) => out.push(len),
+            _ => {
+                out.push(0xfe);
+                out.extend_from_slice(&(string.len() as u32).to_le_bytes());
+            }
+        }
+        if i % 2 == 1 {
+            // No bytes lie free behind the value.
+            out.push(0);
+        }
+        out.extend_from_slice(string);
+    }
+    out.push(0xff);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +106,16 @@ mod tests {
         }
         assert!(pairs(b"\x01\xff").is_err());
         assert_eq!(pairs(b"\xfe\x01a\x01\x00b\xff").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_written_is_what_servers_write() {
+        let mut out = Vec::new();
+        write(2, [b"foo".as_slice(), b"bar", b"hello", b"world"].into_iter(), &mut out);
+        assert_eq!(out, b"\x02\x03foo\x03\x00bar\x05hello\x05\x00world\xff");
+        let long = vec![b'x'; 254];
+        out.clear();
+        write(1, [long.as_slice(), &long].into_iter(), &mut out);
+        assert_eq!(Zipmap::new(&out).unwrap().next_pair().unwrap(), Some((&*long, &*long)));
     }
 }

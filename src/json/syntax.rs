@@ -100,7 +100,7 @@ const ESCAPES: [u8; 128] = {
 
 /// How many bytes at the front are printable ASCII other than `"` and `\`.
 #[inline]
-fn plain_prefix(bytes: &[u8]) -> usize {
+pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
     const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
@@ -122,6 +122,11 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     }
     let special = |b: &u8| *b >= 0x80 || ESCAPES[*b as usize & 0x7f] != 0;
     at + words.remainder().iter().position(special).unwrap_or(words.remainder().len())
+}
+
+/// Appends what base64 stands for; or says why it is none.
+pub(super) fn decode_base64(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    STANDARD.decode_vec(text, out).map_err(|e| e.to_string())
 }
 
 /// Appends the base64 form.

@@ -6,7 +6,7 @@ use crate::codec::module::{ModuleId, Tagged};
 use crate::codec::string::canonical_integer;
 use crate::codec::{Cursor, vectorset};
 use crate::error::Result;
-use crate::model::{Element, Kind, RdbType, Scratch, Shape, Value, conventional};
+use crate::model::{Element, Kind, Limits, RdbType, Scratch, Shape, Value, conventional, fingerprint, repeats};
 
 /// Writes values. Every worker has its own.
 #[derive(Clone, Default)]
@@ -117,7 +117,7 @@ impl ValueWriter {
                 out.push(b',');
             }
             if as_object {
-                names.push(foldhash::quality::FixedState::default().hash_one_bytes(name));
+                names.push(fingerprint(name));
                 all_text &= try_string(name, out);
                 out.push(b':');
                 write_string(value, out);
@@ -143,29 +143,6 @@ impl ValueWriter {
         }
         Ok(Some(shape))
     }
-}
-
-/// Hashing of byte strings in one call.
-trait HashBytes {
-    fn hash_one_bytes(&self, bytes: &[u8]) -> u64;
-}
-
-impl<S: std::hash::BuildHasher> HashBytes for S {
-    #[inline]
-    fn hash_one_bytes(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = self.build_hasher();
-        std::hash::Hasher::write(&mut hasher, bytes);
-        std::hash::Hasher::finish(&hasher)
-    }
-}
-
-/// Whether a number stands twice. A false yes, if two names hash alike, costs nothing but the shape of one hash.
-fn repeats(hashes: &mut [u64]) -> bool {
-    if hashes.len() <= 24 {
-        return hashes.iter().enumerate().any(|(i, a)| hashes[..i].iter().fold(false, |found, b| found | (a == b)));
-    }
-    hashes.sort_unstable();
-    hashes.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 fn write_expiry(name: &[u8], at: i64, as_object: bool, out: &mut Vec<u8>) {
@@ -353,7 +330,7 @@ fn write_redisjson(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -
 fn write_encoding(value: Value<'_>, kind: Kind, shape: Shape, out: &mut Vec<u8>) {
     let encoding = value.encoding();
     let alike = |name| if name == "listpack" && kind == Kind::List { "quicklist" } else { name };
-    if conventional(kind, shape, value.origin).is_some_and(|usual| usual != alike(encoding)) {
+    if conventional(kind, shape, value.origin, &Limits::default()).is_some_and(|usual| usual != alike(encoding)) {
         member("encoding", out, |out| write_string(encoding.as_bytes(), out));
     }
 }

@@ -75,6 +75,28 @@ impl Batch {
         self.db
     }
 
+    /// All records, as they stand in the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    /// How many units are keys: those that do not begin with an opcode that stands alone.
+    pub fn keys(&self) -> u64 {
+        let alone = |mark: &&Mark| {
+            !matches!(
+                self.bytes[mark.start],
+                opcode::HASH_TEMPLATE | opcode::SLOT_INFO
+                    ..=opcode::MODULE_AUX | opcode::AUX | opcode::RESIZEDB | opcode::SELECTDB
+            ) && !(self.bytes[mark.start] == opcode::SLOT_IMPORT && self.origin.is_valkey())
+        };
+        self.marks.iter().filter(alone).count() as u64
+    }
+
+    /// What the bytes mean.
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
     /// Where unit `i` starts in the (decompressed) file.
     pub fn offset_of(&self, i: usize) -> u64 {
         self.offset + self.marks[i].start as u64

@@ -1,8 +1,9 @@
-//! The encoding that a server would choose by itself, with its default limits.
+//! The encoding that a server would choose by itself.
 //!
 //! A server converts a collection one way only: once a table, it stays a table. So a file can hold a small hash as
 //! a table, and a backup that is to restore that exactly has to say so.
 
+use super::limits::Limits;
 use super::origin::Origin;
 use super::types::Kind;
 
@@ -19,28 +20,28 @@ pub struct Shape {
     pub expiring: bool,
 }
 
-/// The encoding that the server which wrote `origin` gives to a collection of this shape: the names of
+/// The encoding that a server of this version and with these limits gives to a collection of this shape: the names of
 /// OBJECT ENCODING. `None` where the kind has but one.
-pub fn conventional(kind: Kind, shape: Shape, origin: &Origin) -> Option<&'static str> {
+pub fn conventional(kind: Kind, shape: Shape, origin: &Origin, limits: &Limits) -> Option<&'static str> {
     // From RDB version 10 (7.0) on listpacks have taken the place of ziplists; Valkey counts from 80 on.
     let packed = if origin.version >= 10 { "listpack" } else { "ziplist" };
     let small = |entries, bytes| shape.count <= entries && shape.longest <= bytes;
     Some(match kind {
         Kind::Hash if shape.expiring && origin.is_valkey() => "hashtable",
-        Kind::Hash if small(512, 64) => match origin.version {
+        Kind::Hash if small(limits.hash_entries, limits.hash_value) => match origin.version {
             _ if shape.expiring => "listpackex",
             0..2 => "hashtable",
             2..4 => "zipmap",
             _ => packed,
         },
         Kind::Hash => "hashtable",
-        Kind::Zset if small(128, 64) && origin.version >= 2 => packed,
+        Kind::Zset if small(limits.zset_entries, limits.zset_value) && origin.version >= 2 => packed,
         Kind::Zset => "skiplist",
-        Kind::Set if shape.all_integers && shape.count <= 512 && origin.version >= 2 => "intset",
-        Kind::Set if small(128, 64) && origin.version >= 11 => "listpack",
+        Kind::Set if shape.all_integers && shape.count <= limits.intset_entries && origin.version >= 2 => "intset",
+        Kind::Set if small(limits.set_entries, limits.set_value) && origin.version >= 11 => "listpack",
         Kind::Set => "hashtable",
         Kind::List if origin.version >= 7 => "quicklist",
-        Kind::List if small(512, 64) && origin.version >= 2 => "ziplist",
+        Kind::List if small(limits.list_entries, limits.list_value) && origin.version >= 2 => "ziplist",
         Kind::List => "linkedlist",
         _ => return None,
     })

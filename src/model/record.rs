@@ -115,7 +115,24 @@ pub enum Record<'a> {
 #[derive(Clone, Copy)]
 pub struct SlotRanges<'a>(pub(super) &'a [u8]);
 
+impl<'a> SlotRanges<'a> {
+    /// Ranges that stand in these bytes: pairs of LEN.
+    pub fn new(bytes: &'a [u8]) -> SlotRanges<'a> {
+        SlotRanges(bytes)
+    }
+}
+
 impl SlotRanges<'_> {
+    /// How many ranges there are.
+    pub fn count(self) -> Result<u64> {
+        let mut count = 0;
+        self.each(|_, _| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
     /// First and last slot of each range.
     pub fn each(self, mut visit: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let mut cur = Cursor::new(self.0);
@@ -152,6 +169,22 @@ impl KeyMeta<'_> {
 }
 
 impl<'a> Entry<'a> {
+    /// A key with nothing but its value, from nowhere.
+    pub fn plain(db: u64, key: &'a [u8], value: Value<'a>) -> Entry<'a> {
+        Entry {
+            db,
+            key,
+            expiry: None,
+            eviction: Eviction::None,
+            meta: &[],
+            mask: None,
+            member_expiries: &[],
+            offset: 0,
+            size: 0,
+            value,
+        }
+    }
+
     /// The classes of the key's metadata.
     pub fn each_meta(&self, mut visit: impl FnMut(KeyMeta<'a>) -> Result<()>) -> Result<()> {
         if self.meta.is_empty() {

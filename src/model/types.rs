@@ -225,6 +225,29 @@ impl RdbType {
         )
     }
 
+    /// The first RDB version with this type; Valkey's own in its counting. `None` for the types of forks, which do not
+    /// count versions.
+    pub fn first_version(self) -> Option<u32> {
+        use RdbType::*;
+        Some(match self {
+            String | List | Set | Zset | Hash => 1,
+            HashZipmap | ListZiplist | SetIntset | ZsetZiplist => 2,
+            HashZiplist => 4,
+            ListQuicklist => 7,
+            Zset2 | ModulePreGa | Module2 => 8,
+            Stream1 => 9,
+            HashListpack | ZsetListpack | ListQuicklist2 | Stream2 => 10,
+            SetListpack | Stream3 => 11,
+            HashMetadataPreGa | HashListpackExPreGa | HashMetadata | HashListpackEx => 12,
+            Stream4 => 13,
+            Stream5 | Array => 14,
+            TemplateListpack | TemplateListpackRef | TemplateArray | TemplateArrayRef => 15,
+            ValkeyHash => 80,
+            DragonflyJson | DragonflyHash | DragonflySet | DragonflyBloom | DragonflyBloom2 | DragonflyCountMin
+            | DragonflyTopK | DragonflyCuckoo | KeyDbCron => return None,
+        })
+    }
+
     /// The layout of a stream type.
     pub fn stream_version(self) -> Option<Version> {
         Some(match self {
@@ -235,5 +258,16 @@ impl RdbType {
             RdbType::Stream5 => Version::V5,
             _ => return None,
         })
+    }
+
+    /// The type of streams in this layout.
+    pub fn of_stream(version: Version) -> RdbType {
+        match version {
+            Version::V1 => RdbType::Stream1,
+            Version::V2 => RdbType::Stream2,
+            Version::V3 => RdbType::Stream3,
+            Version::V4 => RdbType::Stream4,
+            Version::V5 => RdbType::Stream5,
+        }
     }
 }

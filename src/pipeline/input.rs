@@ -43,6 +43,23 @@ pub fn open(path: &Path) -> Result<Input> {
 }
 
 fn open_named(path: &Path, name: &str) -> Result<Input> {
+    let Plain { bytes, size, plain_size, wrappers, meter } = unwrap_all(path, unwrap)?;
+    let reader = Reader::with_size(bytes, plain_size)?;
+    Ok(Input { reader, name: name.to_owned(), size, wrappers, meter })
+}
+
+/// A file without its wrappers.
+struct Plain {
+    bytes: Box<dyn Read + Send>,
+    size: Option<u64>,
+    /// Its size where nothing wraps it.
+    plain_size: Option<u64>,
+    wrappers: Vec<&'static str>,
+    meter: Arc<Meter>,
+}
+
+/// Opens a file, or standard input for `-`, and takes its wrappers off with `unwrap`.
+fn unwrap_all(path: &Path, unwrap: impl Fn(Box<dyn Read + Send>) -> Result<Unwrapped>) -> Result<Plain> {
     let (raw, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)
     } else {
@@ -54,27 +71,69 @@ fn open_named(path: &Path, name: &str) -> Result<Input> {
         (Box::new(file), meta.is_file().then_some(meta.len()))
     };
     let meter = Arc::new(Meter::default());
-    let mut layer: Box<dyn Read + Send> = Box::new(Metered { inner: raw, meter: meter.clone() });
+    let mut bytes: Box<dyn Read + Send> = Box::new(Metered { inner: raw, meter: meter.clone() });
     let mut wrappers = Vec::new();
     let mut plain_size = size;
     for _ in 0..=MAX_LAYERS {
-        let (wrapper, inner) = unwrap(layer)?;
-        layer = inner;
+        let (wrapper, inner) = unwrap(bytes)?;
+        bytes = inner;
         match wrapper {
             None => break,
             Some(wrapper) => wrappers.push(wrapper),
         }
         plain_size = None;
     }
-    let reader = Reader::with_size(layer, plain_size)?;
-    Ok(Input { reader, name: name.to_owned(), size, wrappers, meter })
+    Ok(Plain { bytes, size, plain_size, wrappers, meter })
+}
+
+/// An input of text: JSON, commands or CSV, told apart by how it begins.
+pub struct TextInput {
+    /// Its bytes.
+    pub bytes: Box<dyn Read + Send>,
+    /// The name for messages.
+    pub name: String,
+    /// Size of the file before decompression, where it is known.
+    pub size: Option<u64>,
+    /// Counts what is read.
+    pub meter: Arc<Meter>,
+    /// Its first bytes.
+    pub start: Vec<u8>,
+}
+
+/// Opens a file of text, or standard input for `-`.
+pub fn open_text(path: &Path) -> Result<TextInput> {
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let opened = unwrap_all(path, unwrap_compressed).and_then(|Plain { mut bytes, size, meter, .. }| {
+        let mut start = Vec::new();
+        (&mut bytes).take(4096).read_to_end(&mut start)?;
+        let bytes = Box::new(Cursor::new(start.clone()).chain(bytes));
+        Ok(TextInput { bytes, name: name.clone(), size, meter, start })
+    });
+    opened.map_err(|e| e.in_input(&name))
 }
 
 /// A reader whose first bytes were looked at.
 type Peeked = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 
-/// Takes one wrapper off, if there is one; the second part of the pair is what is left to read.
-fn unwrap(mut input: Box<dyn Read + Send>) -> Result<(Option<&'static str>, Box<dyn Read + Send>)> {
+/// The name of the wrapper that was taken off, if there was one, and what is left to read.
+type Unwrapped = (Option<&'static str>, Box<dyn Read + Send>);
+
+/// Takes one wrapper off, if there is one.
+fn unwrap(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
+    let mut start = Vec::with_capacity(8);
+    (&mut input).take(8).read_to_end(&mut start)?;
+    match start.as_slice() {
+        [b'$' | b'\n', ..] => {
+            let mut input = BufReader::new(Cursor::new(start).chain(input));
+            bulk_header(&mut input)?;
+            Ok((Some("replication stream"), Box::new(input)))
+        }
+        _ => unwrap_compressed(Box::new(Cursor::new(start).chain(input))),
+    }
+}
+
+/// Takes one layer of compression off, if there is one.
+fn unwrap_compressed(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
     let mut start = Vec::with_capacity(8);
     (&mut input).take(8).read_to_end(&mut start)?;
     let again = |start: Vec<u8>, input| -> Peeked { Cursor::new(start).chain(input) };
@@ -90,11 +149,6 @@ fn unwrap(mut input: Box<dyn Read + Send>) -> Result<(Option<&'static str>, Box<
             check_envelope(envelope)?;
             let frame = again(start[7..].to_vec(), input);
             (Some("VCS"), Box::new(FrameDecoder::new(BufReader::new(frame))))
-        }
-        [b'$' | b'\n', ..] => {
-            let mut input = BufReader::new(again(start, input));
-            bulk_header(&mut input)?;
-            (Some("replication stream"), Box::new(input))
         }
         _ => (None, Box::new(again(start, input))),
     })

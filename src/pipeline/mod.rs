@@ -3,9 +3,13 @@
 //! One worker or many give the same results in the same order. Memory is bounded by the number of batches on their
 //! way, each with its output: `threads + 2` at most.
 
+mod compose;
 mod export;
+mod import;
 mod input;
 mod output;
+mod parts;
+mod recorder;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -15,21 +19,55 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+pub use compose::{Composer, Report, Told, copy};
 pub use export::{Format, export};
-pub use input::{Input, open};
-pub use output::Output;
+pub use input::{Input, TextInput, open, open_text};
+pub use output::{AofDir, Output};
+pub use parts::{Conflict, Destination, Division, Tally, Written};
+pub use recorder::{Loss, Plan, Strip};
 
 use crate::error::Result;
 use crate::model::Batch;
 use crate::rdb::Reader;
 
+/// Where batches come from: a dump, or another form of the same records.
+pub trait Source: Send {
+    /// A piece of the input that can be worked on by itself.
+    type Batch: Send;
+
+    /// An empty batch.
+    fn batch(&self) -> Self::Batch;
+
+    /// Fills a batch with what comes next; `false` when there is nothing. After an error there is nothing.
+    fn fill(&mut self, batch: &mut Self::Batch) -> Result<bool>;
+
+    /// How many records a batch has.
+    fn count(batch: &Self::Batch) -> usize;
+}
+
+impl Source for Reader {
+    type Batch = Batch;
+
+    fn batch(&self) -> Batch {
+        Reader::batch(self)
+    }
+
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool> {
+        Reader::fill(self, batch)
+    }
+
+    fn count(batch: &Batch) -> usize {
+        batch.len()
+    }
+}
+
 /// What is done to batches, by one thread of possibly many.
-pub trait Work: Send {
+pub trait Work<B = Batch>: Send {
     /// What comes of a batch. Used again: [`Work::batch`] finds in it what the sink left there.
     type Output: Default + Send;
 
     /// Works on one batch. What was put into `out` before an error is still taken.
-    fn batch(&mut self, batch: &Batch, out: &mut Self::Output) -> Result<()>;
+    fn batch(&mut self, batch: &B, out: &mut Self::Output) -> Result<()>;
 }
 
 /// How far the work has come; shared with whoever shows it.
@@ -42,18 +80,18 @@ pub struct Meter {
 }
 
 /// A batch with its place in the order and what came of it.
-struct Job<O> {
+struct Job<B, O> {
     seq: u64,
-    batch: Batch,
+    batch: B,
     out: O,
     result: Result<()>,
 }
 
-/// Sends all batches of `reader` through workers and their outputs, in order, to `sink`, which may stop it early.
+/// Sends all batches of `source` through workers and their outputs, in order, to `sink`, which may stop it early.
 /// Returns the workers with what they have gathered. The first error in the order of the file ends it, after all that
 /// came before has been taken.
-pub fn run<W: Work>(
-    reader: &mut Reader,
+pub fn run<S: Source, W: Work<S::Batch>>(
+    source: &mut S,
     threads: NonZeroUsize,
     meter: &Meter,
     worker: impl Fn() -> W,
@@ -61,24 +99,24 @@ pub fn run<W: Work>(
 ) -> (Vec<W>, Result<()>) {
     if threads.get() == 1 {
         let mut worker = worker();
-        let outcome = run_inline(reader, meter, &mut worker, &mut sink);
+        let outcome = run_inline(source, meter, &mut worker, &mut sink);
         (vec![worker], outcome)
     } else {
-        run_threads(reader, meter, (0..threads.get()).map(|_| worker()).collect(), &mut sink)
+        run_threads(source, meter, (0..threads.get()).map(|_| worker()).collect(), &mut sink)
     }
 }
 
-fn run_inline<W: Work>(
-    reader: &mut Reader,
+fn run_inline<S: Source, W: Work<S::Batch>>(
+    source: &mut S,
     meter: &Meter,
     worker: &mut W,
     sink: &mut dyn FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
-    let mut batch = reader.batch();
+    let mut batch = source.batch();
     let mut out = W::Output::default();
-    while reader.fill(&mut batch)? {
+    while source.fill(&mut batch)? {
         let result = worker.batch(&batch, &mut out);
-        meter.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        meter.records.fetch_add(S::count(&batch) as u64, Ordering::Relaxed);
         let flow = sink(&mut out)?;
         result?;
         if flow.is_break() {
@@ -88,33 +126,33 @@ fn run_inline<W: Work>(
     Ok(())
 }
 
-fn run_threads<W: Work>(
-    reader: &mut Reader,
+fn run_threads<S: Source, W: Work<S::Batch>>(
+    source: &mut S,
     meter: &Meter,
     workers: Vec<W>,
     sink: &mut dyn FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
 ) -> (Vec<W>, Result<()>) {
     let on_the_way = workers.len() + 2;
-    let (give_free, take_free) = sync_channel::<Job<W::Output>>(on_the_way);
-    let (give_full, take_full) = sync_channel::<Job<W::Output>>(on_the_way);
-    let (give_done, take_done) = sync_channel::<Job<W::Output>>(on_the_way + 1);
+    let (give_free, take_free) = sync_channel::<Job<S::Batch, W::Output>>(on_the_way);
+    let (give_full, take_full) = sync_channel::<Job<S::Batch, W::Output>>(on_the_way);
+    let (give_done, take_done) = sync_channel::<Job<S::Batch, W::Output>>(on_the_way + 1);
     for _ in 0..on_the_way {
-        let job = Job { seq: 0, batch: reader.batch(), out: W::Output::default(), result: Ok(()) };
+        let job = Job { seq: 0, batch: source.batch(), out: W::Output::default(), result: Ok(()) };
         give_free.send(job).expect("the channel has room for all jobs");
     }
     let take_full = Arc::new(Mutex::new(take_full));
     thread::scope(|scope| {
         let failed = give_done.clone();
-        let source = scope.spawn(move || measure(reader, &take_free, &give_full, &failed));
+        let source = scope.spawn(move || measure(source, &take_free, &give_full, &failed));
         let handles: Vec<_> = workers
             .into_iter()
             .map(|worker| {
                 let (jobs, done) = (take_full.clone(), give_done.clone());
-                scope.spawn(move || work(worker, &jobs, &done))
+                scope.spawn(move || work::<S, W>(worker, &jobs, &done))
             })
             .collect();
         drop((give_done, take_full));
-        let outcome = in_order(&take_done, give_free, meter, sink);
+        let outcome = in_order::<S, _>(&take_done, give_free, meter, sink);
         // With their channels gone, the threads that still run come to their end.
         drop(take_done);
         let workers = handles.into_iter().map(join).collect();
@@ -128,11 +166,16 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// The source's thread: fills free batches until there are no more.
-fn measure<O>(reader: &mut Reader, free: &Receiver<Job<O>>, full: &SyncSender<Job<O>>, failed: &SyncSender<Job<O>>) {
+fn measure<S: Source, O>(
+    source: &mut S,
+    free: &Receiver<Job<S::Batch, O>>,
+    full: &SyncSender<Job<S::Batch, O>>,
+    failed: &SyncSender<Job<S::Batch, O>>,
+) {
     for seq in 0.. {
         let Ok(mut job) = free.recv() else { return };
         job.seq = seq;
-        match reader.fill(&mut job.batch) {
+        match source.fill(&mut job.batch) {
             Ok(true) => {
                 if full.send(job).is_err() {
                     return;
@@ -150,7 +193,11 @@ fn measure<O>(reader: &mut Reader, free: &Receiver<Job<O>>, full: &SyncSender<Jo
 }
 
 /// A worker's thread.
-fn work<W: Work>(mut worker: W, jobs: &Mutex<Receiver<Job<W::Output>>>, done: &SyncSender<Job<W::Output>>) -> W {
+fn work<S: Source, W: Work<S::Batch>>(
+    mut worker: W,
+    jobs: &Mutex<Receiver<Job<S::Batch, W::Output>>>,
+    done: &SyncSender<Job<S::Batch, W::Output>>,
+) -> W {
     loop {
         let next = jobs.lock().expect("no worker panics while it waits for a job").recv();
         let Ok(mut job) = next else { return worker };
@@ -162,9 +209,9 @@ fn work<W: Work>(mut worker: W, jobs: &Mutex<Receiver<Job<W::Output>>>, done: &S
 }
 
 /// Hands the outputs to the sink in the order of the file.
-fn in_order<O>(
-    done: &Receiver<Job<O>>,
-    free: SyncSender<Job<O>>,
+fn in_order<S: Source, O>(
+    done: &Receiver<Job<S::Batch, O>>,
+    free: SyncSender<Job<S::Batch, O>>,
     meter: &Meter,
     sink: &mut dyn FnMut(&mut O) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
@@ -179,7 +226,7 @@ fn in_order<O>(
             if flow.is_break() {
                 return Ok(());
             }
-            meter.records.fetch_add(job.batch.len() as u64, Ordering::Relaxed);
+            meter.records.fetch_add(S::count(&job.batch) as u64, Ordering::Relaxed);
             // The source may have come to its end already.
             drop(free.try_send(job));
         }

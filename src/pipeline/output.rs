@@ -3,10 +3,11 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
@@ -45,6 +46,20 @@ impl Output {
         written.map_err(|e| Error::from(e).in_input(&self.name))
     }
 
+    /// Whether bytes that were written can be written over.
+    pub fn is_patchable(&self) -> bool {
+        matches!(self.place, Place::File { .. })
+    }
+
+    /// Writes over bytes that were written before. Only for what [`Output::is_patchable`].
+    pub fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        match &self.place {
+            Place::Stream(_) => Ok(()),
+            Place::File { temp, .. } => temp.as_file().write_all_at(bytes, offset),
+        }
+        .map_err(|e| Error::from(e).in_input(&self.name))
+    }
+
     /// Puts everything in its place: a file gets its name. Without this call, a file disappears again.
     pub fn finish(self) -> Result<()> {
         let Place::File { temp, path, force } = self.place else { return Ok(()) };
@@ -55,6 +70,49 @@ impl Output {
             Err(e) => Err(e.error.into()),
         }
         .map_err(|e| e.in_input(&self.name))
+    }
+}
+
+/// An append-only directory of 7.0 and later: a base file, an increment without commands, and the manifest. It gets its
+/// name when it is complete.
+pub struct AofDir {
+    folder: TempDir,
+    path: PathBuf,
+}
+
+impl AofDir {
+    const BASE: &str = "appendonly.aof.1.base.rdb";
+    const INCREMENT: &str = "appendonly.aof.1.incr.aof";
+
+    /// Begins one that is to have this name; a directory with anything in it is not replaced.
+    pub fn create(path: &Path) -> Result<AofDir> {
+        let name = path.display().to_string();
+        if path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Error::usage("the directory exists and is not empty").in_input(&name));
+        }
+        let parent = folder_of(path);
+        let folder = tempfile::Builder::new().prefix(".rdbkit-").suffix(".part").tempdir_in(parent);
+        Ok(AofDir { folder: folder.map_err(|e| cannot_create(parent, &e).in_input(&name))?, path: path.to_owned() })
+    }
+
+    /// The base file.
+    pub fn base(&self) -> Result<Output> {
+        Output::create(Some(&self.folder.path().join(AofDir::BASE)), false)
+    }
+
+    /// Adds what is lacking, and gives the directory its name.
+    pub fn finish(self) -> Result<()> {
+        let (base, increment) = (AofDir::BASE, AofDir::INCREMENT);
+        let manifest = format!("file {base} seq 1 type b\nfile {increment} seq 1 type i\n");
+        let folder = self.folder.path();
+        std::fs::write(folder.join(increment), b"")
+            .and_then(|()| std::fs::write(folder.join("appendonly.aof.manifest"), manifest))
+            .and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)))
+            .and_then(|()| std::fs::rename(folder, &self.path))
+            .map_err(|e| Error::from(e).in_input(&self.path.display().to_string()))?;
+        // It has another name now, and is to stay.
+        drop(self.folder.keep());
+        Ok(())
     }
 }
 
@@ -71,10 +129,7 @@ impl Place {
             Ok(_) if !force => return Err(exists()),
             _ => {}
         }
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         // Readable and writable as the umask allows, like any new file.
         let temp = tempfile::Builder::new()
             .prefix(".rdbkit-")
@@ -83,6 +138,14 @@ impl Place {
             .tempfile_in(folder)
             .map_err(|e| cannot_create(folder, &e))?;
         Ok(Place::File { temp, path: path.to_owned(), force })
+    }
+}
+
+/// The directory that a path lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

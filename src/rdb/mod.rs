@@ -1,6 +1,10 @@
-//! RDB files: from bytes to batches of records.
+//! RDB files: from bytes to batches of records, and from records to bytes.
 
+mod frame;
 mod measure;
 mod reader;
+mod writer;
 
+pub use frame::{Frame, Patch};
 pub use reader::{Checksum, End, Reader, Trailing, TrailingKind};
+pub use writer::{Carried, OnLoss, Options, Writer};

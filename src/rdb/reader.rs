@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::measure::{Measure, Unit};
 use crate::codec::crc64::Jones;
+use crate::codec::string::canonical_integer;
 use crate::codec::{Cursor, Str, opcode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Batch, Buffers, Origin, Record, Scratch};
@@ -190,6 +191,20 @@ impl Reader {
     /// The records in front of the first key, up to a batch of them; once.
     pub fn take_head(&mut self) -> Option<Batch> {
         self.head.take()
+    }
+
+    /// When the file was made, Unix time in seconds, as the records in front of the first key say.
+    pub fn created(&self) -> Result<Option<i64>> {
+        let mut created = None;
+        if let Some(head) = &self.head {
+            head.each(&mut Buffers::default(), |record, _| {
+                if let Record::Aux { name: b"ctime", value } = record {
+                    created = canonical_integer(value);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(created)
     }
 
     /// An empty batch for [`Reader::fill`].

@@ -57,27 +57,13 @@ fn type_and_value(value: Value<'_>, out: &mut Vec<u8>) -> Result<()> {
 
 /// The version of a payload: the lowest that has the type, as servers refuse those above their own.
 fn payload_version(entry: &Entry<'_>) -> u16 {
-    use RdbType::*;
     /// The first version with RESTORE.
-    const FIRST: u16 = 6;
-    let of_type = match entry.value.rdb_type {
-        String | List | Set | Zset | Hash | HashZipmap | ListZiplist | SetIntset | ZsetZiplist | HashZiplist => FIRST,
-        ListQuicklist => 7,
-        Zset2 | ModulePreGa | Module2 => 8,
-        Stream1 => 9,
-        HashListpack | ZsetListpack | ListQuicklist2 | Stream2 => 10,
-        SetListpack | Stream3 => 11,
-        HashMetadataPreGa | HashListpackExPreGa | HashMetadata | HashListpackEx => 12,
-        Stream4 => 13,
-        Stream5 | Array => 14,
-        TemplateListpack | TemplateListpackRef | TemplateArray | TemplateArrayRef => 15,
-        ValkeyHash => 80,
-        // Dragonfly and KeyDB write 9, whatever the type.
-        DragonflyJson | DragonflyHash | DragonflySet | DragonflyBloom | DragonflyBloom2 | DragonflyCountMin
-        | DragonflyTopK | DragonflyCuckoo | KeyDbCron => 9,
-    };
+    const FIRST: u32 = 6;
+    /// Dragonfly and KeyDB write this one, whatever the type.
+    const OF_FORKS: u32 = 9;
+    let of_type = entry.value.rdb_type.first_version().unwrap_or(OF_FORKS);
     let of_meta = if entry.meta.is_empty() { FIRST } else { 13 };
     // Up to 3.2.0 a server takes no version but its own.
     let of_server = if entry.value.origin.version == 7 { 7 } else { FIRST };
-    of_type.max(of_meta).max(of_server)
+    of_type.max(of_meta).max(of_server) as u16
 }

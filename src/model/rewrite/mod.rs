@@ -10,19 +10,21 @@ pub use mask::{Buf as MaskBuf, Mask};
 pub use rename::Rename;
 pub use ttl::TtlRule;
 
-use super::record::Entry;
-use super::types::RdbType;
-use super::value::Element;
+use super::functions::library_name;
+use super::record::{Entry, Record};
+use super::types::{Kind, RdbType};
+use super::value::{Element, Value};
 use crate::codec::string::canonical_integer;
 use crate::codec::{length, opcode};
 use crate::error::{Error, Result};
+use crate::text;
 
 /// What is to be changed; the default changes nothing.
 ///
 /// ```
-/// use rdbkit::model::{Rename, Rewrite, TtlRule};
+/// use rdbkit::model::{Rewrite, TtlRule};
 /// let rewrite = Rewrite {
-///     renames: vec![Rename::new("s/^user:/u:/")?],
+///     renames: vec!["s/^user:/u:/".parse()?],
 ///     ttl: TtlRule::Strip,
 ///     ..Rewrite::default()
 /// };
@@ -41,6 +43,8 @@ pub struct Rewrite {
     pub add: Vec<u8>,
     /// What becomes of expiries.
     pub ttl: TtlRule,
+    /// The expiry of keys that have none, Unix time in ms.
+    pub default_expiry: Option<i64>,
     /// Whether keys whose expiry has passed are dropped: the expiry in the file, before `ttl` changes it.
     pub drop_expired: bool,
     /// The time that expiries are held against, Unix time in ms.
@@ -59,7 +63,7 @@ pub struct DbMap {
 }
 
 /// Buffers for [`Rewrite::key`]. They belong to one `Rewrite` and are used again for every key.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct KeyBuf {
     key: Vec<u8>,
     spare: Vec<u8>,
@@ -69,7 +73,7 @@ pub struct KeyBuf {
 }
 
 /// Buffers for [`Rewrite::element`], used again for every element.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ElementBuf(mask::Buf);
 
 impl DbMap {
@@ -90,7 +94,7 @@ impl DbMap {
 impl Rewrite {
     /// Whether nothing is changed at all.
     pub fn is_empty(&self) -> bool {
-        !self.changes_keys() && self.ttl.is_keep() && !self.drop_expired
+        !self.changes_keys() && self.ttl.is_keep() && self.default_expiry.is_none() && !self.drop_expired
     }
 
     /// Whether keys get other names or databases.
@@ -113,21 +117,17 @@ impl Rewrite {
         self.mask.is_some() || !self.ttl.is_keep() && rdb_type.has_expiries()
     }
 
-    /// The entry with its new key, database and expiry; `None` if it is dropped. The value is still the old one.
+    /// The entry with its new key, database and expiry; `None` if it is dropped. The value is still the old one, and so
+    /// is what modules attached to the key, which can't be masked.
     ///
-    /// Errors: what can't be masked.
+    /// Errors: damaged expiries of members.
     #[inline]
     pub fn key<'k>(&self, entry: &Entry<'k>, buf: &'k mut KeyBuf) -> Result<Option<Entry<'k>>> {
         if self.drop_expired && entry.expiry.is_some_and(|at| at <= self.now) {
             return Ok(None);
         }
-        let mut new = Entry { db: self.db_map.of(entry.db), expiry: self.ttl.apply(entry.expiry), ..*entry };
-        if self.mask.is_some() && !entry.meta.is_empty() {
-            return Err(Error::unsupported(
-                "what a module attached to the key can't be masked; leave it out with \
-                --strip-modules",
-            ));
-        }
+        let expiry = self.ttl.apply(entry.expiry).or(self.default_expiry);
+        let mut new = Entry { db: self.db_map.of(entry.db), expiry, ..*entry };
         if self.changes_values() && !entry.member_expiries.is_empty() {
             self.change_member_expiries(entry, buf)?;
         }
@@ -139,6 +139,33 @@ impl Rewrite {
             new.member_expiries = member_expiries;
         }
         Ok(Some(new))
+    }
+
+    /// A value that is to be masked and can't be, since nobody but its module or fork understands it: what it is.
+    pub fn unmaskable_value(&self, value: Value<'_>) -> Option<String> {
+        let what = match value.kind() {
+            _ if self.mask.is_none() => return None,
+            Kind::Module => format!("a value of module {}", value.type_name()),
+            Kind::VectorSet => "a vector set".into(),
+            Kind::Foreign => format!("a value of type {}", value.encoding()),
+            _ => return None,
+        };
+        Some(format!("{what}, which can't be masked"))
+    }
+
+    /// What is no key, and would say in a masked file what it says in the old one: programs and modules' data.
+    pub fn unmaskable_record(&self, record: &Record<'_>) -> Option<String> {
+        let library =
+            |name: Option<&[u8]>| format!("function library {}", text::quoted_short(name.unwrap_or_default()));
+        let what = match record {
+            _ if self.mask.is_none() => return None,
+            Record::Function(source) => library(library_name(source)),
+            Record::FunctionPreGa { name, .. } => library(Some(name)),
+            Record::ModuleAux { id, .. } => format!("aux data of module {}", id.name()),
+            Record::Aux { name: b"lua", .. } => "a Lua script".into(),
+            _ => return None,
+        };
+        Some(format!("{what}, which can't be masked"))
     }
 
     /// The element as it has to be in the new value. Errors: what can't be masked.
@@ -218,7 +245,7 @@ fn write_aux(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::codec::{stream, vectorset};
-    use crate::model::{Eviction, Origin, Value};
+    use crate::model::{Eviction, Origin};
 
     fn with_entry<T>(db: u64, key: &[u8], expiry: Option<i64>, run: impl FnOnce(Entry<'_>) -> T) -> T {
         let origin = Origin::from_header(b"REDIS0011").unwrap();
@@ -284,7 +311,7 @@ mod tests {
 
     #[test]
     fn names_change_in_order() {
-        let renames = ["s/^a/b/", "s/^b/c:/"].map(|rule| Rename::new(rule).unwrap()).to_vec();
+        let renames = ["s/^a/b/", "s/^b/c:/"].map(|rule| rule.parse().unwrap()).to_vec();
         let mut rewrite = Rewrite { strip: vec![b"p:".to_vec()], renames, add: b"q:".to_vec(), ..Rewrite::default() };
         for (key, want) in [("p:ax", "q:c:x"), ("b", "q:c:"), ("p:p:a", "q:p:a"), ("z", "q:z"), ("p:", "q:p:")] {
             assert_eq!(name(&rewrite, key), want, "{key}");
@@ -297,7 +324,7 @@ mod tests {
 
     #[test]
     fn one_buffer_serves_many_keys() {
-        let renames = vec![Rename::new("s/^(.)(.)/$2$1/").unwrap()];
+        let renames = vec!["s/^(.)(.)/$2$1/".parse().unwrap()];
         let rewrite = Rewrite { renames, add: b"+".to_vec(), ..Rewrite::default() };
         let mut buf = KeyBuf::default();
         for (key, want) in [("abcdef", "+bacdef"), ("x", "+x"), ("yz", "+zy"), ("", "+")] {
@@ -319,6 +346,9 @@ mod tests {
         assert_eq!(changed(&rewrite, 0, "k", Some(1000)).unwrap().2, Some(11_000));
         rewrite.ttl = TtlRule::Strip;
         assert_eq!(changed(&rewrite, 0, "k", Some(1000)).unwrap().2, None);
+        rewrite = Rewrite { default_expiry: Some(7), ..Rewrite::default() };
+        assert!(!rewrite.is_empty() && !rewrite.changes_values());
+        assert_eq!([None, Some(5)].map(|at| changed(&rewrite, 0, "k", at).unwrap().2), [Some(7), Some(5)]);
     }
 
     #[test]
@@ -386,11 +416,36 @@ mod tests {
             assert!(matches!(e.kind(), crate::ErrorKind::Unsupported(_)) && e.to_string().contains(want), "{e}");
             assert!(element(&Rewrite { ttl: TtlRule::Strip, ..Rewrite::default() }, from).is_ok());
         }
-        with_entry(0, b"k", None, |entry| {
-            let entry = Entry { meta: b"\x01", ..entry };
-            assert!(rewrite.key(&entry, &mut KeyBuf::default()).err().unwrap().to_string().contains("--strip-modules"));
-            assert!(Rewrite::default().key(&entry, &mut KeyBuf::default()).unwrap().unwrap().meta == b"\x01");
-        });
+        let origin = Origin::from_header(b"REDIS0011").unwrap();
+        // The id of `labtype-A`, version 7.
+        let module = b"\x81\x95\xa6\xed\xca\x97\xbe\x00\x07\x00";
+        for (rdb_type, bytes, want) in [
+            (RdbType::Module2, &module[..], Some("a value of module labtype-A, which can't be masked")),
+            (RdbType::KeyDbCron, b"", Some("a value of type cron, which can't be masked")),
+            (RdbType::String, b"", None),
+        ] {
+            let value = Value { rdb_type, bytes, origin: &origin };
+            assert_eq!(rewrite.unmaskable_value(value).as_deref(), want);
+            assert_eq!(Rewrite::default().unmaskable_value(value), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_and_can_not_be_masked_is_named() {
+        let rewrite = Rewrite { mask: Some(mask()), ..Rewrite::default() };
+        let id = crate::codec::module::ModuleId(0x95a6_edca_97be_0007);
+        let pre_ga = Record::FunctionPreGa { name: b"old", engine: b"LUA", description: None, code: b"" };
+        for (record, want) in [
+            (Record::Function(b"#!lua name=my\n"), Some("function library \"my\", which can't be masked")),
+            (pre_ga, Some("function library \"old\", which can't be masked")),
+            (Record::ModuleAux { id, when: 1, data: b"" }, Some("aux data of module labtype-A, which can't be masked")),
+            (Record::Aux { name: b"lua", value: b"return 1" }, Some("a Lua script, which can't be masked")),
+            (Record::Aux { name: b"redis-ver", value: b"7.0.0" }, None),
+            (Record::SelectDb(1), None),
+        ] {
+            assert_eq!(rewrite.unmaskable_record(&record).as_deref(), want);
+            assert_eq!(Rewrite::default().unmaskable_record(&record), None);
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //!
 //! SEP is any character but a letter, a digit, white space and `\`; `\SEP` means the character itself in both parts. The
 //! expression is one of the `regex` crate. In the replacement `$1`, `\1`, `${1}` are groups, `${name}` and `$name` named
-//! ones, `$0` is all that was found; `$$` is a dollar sign, `\\` a backslash, `\n`, `\r`, `\t` and `\xHH` are bytes; a
+//! ones, `$0` and `\&` all that was found; `$$` is a dollar sign, `\\` a backslash, `\n`, `\r`, `\t` and `\xHH` are bytes; a
 //! backslash in front of other punctuation is dropped. Flags: `g` every match and not the first only, `i` no matter the
 //! case.
 
 use std::ops::Range;
+use std::str::FromStr;
 
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 
@@ -31,19 +32,21 @@ enum Piece {
     Group(usize),
 }
 
-impl Rename {
+impl FromStr for Rename {
+    type Err = Error;
+
     /// Reads a rule. Errors say what is wrong with it.
     ///
     /// ```
     /// use rdbkit::model::Rename;
-    /// let rule = Rename::new(r"s/^user:(\d+)/u:{$1}/")?;
+    /// let rule: Rename = r"s/^user:(\d+)/u:{$1}/".parse()?;
     /// let mut name = Vec::new();
     /// assert!(rule.apply(b"user:12:cart", &mut None, &mut name));
     /// assert_eq!(name, b"u:{12}:cart");
     /// # Ok::<(), rdbkit::Error>(())
     /// ```
-    pub fn new(rule: &str) -> Result<Rename> {
-        let wrong = |what: &str| Error::usage(format!("{rule:?} is no rule such as s/^user:/u:/ : {what}"));
+    fn from_str(rule: &str) -> Result<Rename> {
+        let wrong = |what: &str| Error::usage(format!("--rename {rule}: {what}; write it as s/^old:/new:/"));
         let separator = rule.strip_prefix('s').and_then(|rest| rest.chars().next());
         let fit = |c: &char| !c.is_alphanumeric() && !c.is_whitespace() && *c != '\\';
         let separator = separator.filter(fit).ok_or_else(|| wrong("it must begin with s and a separator"))?;
@@ -51,17 +54,19 @@ impl Rename {
         let [pattern, replacement, flags] = parts.as_slice() else {
             return Err(wrong(&format!("there must be three {separator}, and \\{separator} where it is meant itself")));
         };
-        if let Some(flag) = flags.chars().find(|flag| !matches!(flag, 'g' | 'i')) {
+        if let Some(flag) = flags.chars().find(|flag| !matches!(flag, 'g' | 'i' | 'I')) {
             return Err(wrong(&format!("there is no flag {flag}")));
         }
         let regex = RegexBuilder::new(&unescaped(pattern, separator))
-            .case_insensitive(flags.contains('i'))
+            .case_insensitive(flags.contains(['i', 'I']))
             .build()
             .map_err(|e| wrong(&last_line(&e)))?;
         let replacement = Replacement::new(replacement, &regex).read().map_err(|what| wrong(&what))?;
         Ok(Rename { regex, replacement, everywhere: flags.contains('g') })
     }
+}
 
+impl Rename {
     /// Writes the new name of a key to `out`, which is cleared; false, and nothing written, if the rule does not meet
     /// the key. `groups` is scratch, `None` at first, and belongs to this rule from then on.
     pub fn apply(&self, key: &[u8], groups: &mut Option<CaptureLocations>, out: &mut Vec<u8>) -> bool {
@@ -193,6 +198,7 @@ impl<'a> Replacement<'a> {
     fn escape(&mut self) -> Result<(), String> {
         match self.next() {
             Some(digit @ '0'..='9') => return self.group(digit.encode_utf8(&mut [0; 4])),
+            Some('&') => return self.group("0"),
             Some('n') => self.text('\n'),
             Some('r') => self.text('\r'),
             Some('t') => self.text('\t'),
@@ -254,7 +260,7 @@ mod tests {
 
     fn renamed(rule: &str, key: &[u8]) -> Option<Vec<u8>> {
         let (mut groups, mut out) = (None, b"left over".to_vec());
-        Rename::new(rule).unwrap().apply(key, &mut groups, &mut out).then_some(out)
+        rule.parse::<Rename>().unwrap().apply(key, &mut groups, &mut out).then_some(out)
     }
 
     #[test]
@@ -268,7 +274,7 @@ mod tests {
         t("s/a/b/", "aaa", "baa");
         t("s/a/b/g", "aaa", "bbb");
         t("s/A/b/gi", "aAa", "bbb");
-        t("s/A/b/ig", "aAa", "bbb");
+        t("s/A/b/Ig", "aAa", "bbb");
         t("s/:.*//", "user:1:x", "user");
         t("s/x*/-/g", "abc", "-a-b-c-");
         t("s/^/p:/", "k", "p:k");
@@ -285,7 +291,12 @@ mod tests {
         t(r"s/(?P<kind>\w+):(\d+)/$kind-${kind}s/", "user:7", "user-users");
         t(r"s/(a)|(b)/<$1$2>/g", "abc", "<a><b>c");
         t(r"s/\b(\w)/[$1]/g", "ab cd", "[a]b [c]d");
+        t(r"s/^(\w+):(\d+)$/\2:$1/", "user:7", "7:user");
+        t(r"s/(?<n>\d+)/<${n}>/", "a7", "a<7>");
         // Escapes.
+        t(r"s|/|\||g", "a/b/c", "a|b|c");
+        t(r"s/\//:/g", "a/b/c", "a:b:c");
+        t("s/7/$/", "a7", "a$");
         t(r"s/a\/b/c\/d/", "a/b", "c/d");
         t(r"s|a\|b|c\|d|", "a|b", "c|d");
         t(r"s|a\|b|c|", "a", "(not met)");
@@ -294,7 +305,7 @@ mod tests {
         t(r"s$a\$$\$1$", "xa$", "x$1");
         t(r"s/\\/\\\\/", r"a\b", r"a\\b");
         t(r"s/a\\/b/", r"a\", "b");
-        t(r"s/a/$$1 $ &\&/", "a", "$1 $ &&");
+        t(r"s/a/$$1 $ &[\&]/", "a", "$1 $ &[a]");
         t(r"s/a/\x41\n\t\r/", "a", "A\n\t\r");
         t("s/ä/ö/", "bär", "bör");
         t("s/X/ö/", "bXr", "bör");
@@ -309,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_rule_is_said() {
         let t = |rule: &str, want: &str| {
-            let said = Rename::new(rule).unwrap_err().to_string();
+            let said = rule.parse::<Rename>().unwrap_err().to_string();
             assert!(said.contains(want), "{rule}: {said}");
         };
         t("", "begin with s");

@@ -28,7 +28,7 @@ pub(super) struct Cipher {
 }
 
 /// Buffers, used again for every text.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Scratch {
     classes: Vec<Class>,
     skeleton: Vec<u8>,

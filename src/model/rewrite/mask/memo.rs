@@ -18,7 +18,7 @@ struct Place {
 }
 
 /// A table in which every text has one place, which it takes from whatever was there.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Memo {
     places: Vec<Place>,
     hasher: FixedState,

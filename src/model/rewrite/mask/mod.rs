@@ -51,14 +51,14 @@ pub struct Mask {
 }
 
 /// Buffers, used again for every text.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Buf {
     scratch: Scratch,
     first: Vec<u8>,
     second: Vec<u8>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Scratch {
     cipher: cipher::Scratch,
     memo: Memo,

@@ -13,10 +13,14 @@
 //! listpack: count deleted n field*n 0   then entries: flags ms seq  [n (field value)*n | value*n]  back count
 //! ```
 
+mod build;
+
 use std::fmt;
 
+pub use build::{Builder, Lost, NodeLimits};
+
 use super::listpack::Listpack;
-use super::{Cursor, Item, Str};
+use super::{Cursor, Item, Str, length};
 use crate::error::{Error, Result};
 
 /// Which of the five layouts a stream has.
@@ -56,6 +60,28 @@ impl StreamId {
 
     fn read(cur: &mut Cursor<'_>) -> Result<StreamId> {
         Ok(StreamId { ms: cur.length()?, seq: cur.length()? })
+    }
+
+    /// The id that this text stands for: `ms-seq`, both in decimal digits alone.
+    pub fn parse(text: &[u8]) -> Option<StreamId> {
+        let dash = text.iter().position(|b| *b == b'-')?;
+        let number = |digits: &[u8]| {
+            let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+            plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
+        };
+        Some(StreamId { ms: number(&text[..dash])?, seq: number(&text[dash + 1..])? })
+    }
+
+    /// Appends its 16 bytes.
+    fn write_raw(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ms.to_be_bytes());
+        out.extend_from_slice(&self.seq.to_be_bytes());
+    }
+
+    /// Appends it as two LENs.
+    fn write_pair(self, out: &mut Vec<u8>) {
+        length::write(self.ms, out);
+        length::write(self.seq, out);
     }
 
     /// Appends `ms-seq`.

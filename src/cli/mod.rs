@@ -1,5 +1,11 @@
 //! What the commands have in common: flags, answers, messages.
 
+mod rewrite;
+mod writing;
+
+pub(crate) use rewrite::RewriteArgs;
+pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
+
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -7,7 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use rdbkit::model::{Filter, Glob, Kind, Ttl};
+use rdbkit::model::{Filter, Glob, Kind, Ttl, TtlRule};
 use rdbkit::pipeline::Input;
 use rdbkit::rdb::{Trailing, TrailingKind};
 use rdbkit::{Error, Result, text};
@@ -75,7 +81,7 @@ pub(crate) struct FilterArgs {
     types: Vec<String>,
     /// Only keys whose expiry is so: any, none, expired, '<1h' (goes within an hour), '>7d' (stays longer than that)
     #[arg(long, value_name = "COND", value_parser = parse_ttl)]
-    ttl: Option<Ttl>,
+    ttl: Vec<TtlFlag>,
     /// Only keys that take at least so many bytes in the file (also 10k, 5M, 1G)
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     min_size: Option<u64>,
@@ -96,24 +102,50 @@ impl FilterArgs {
         !self.db.is_empty()
     }
 
-    /// The filter that the flags describe.
+    /// The filter that the flags describe, for commands that change no expiries.
     pub(crate) fn filter(&self) -> Result<Filter> {
+        match self.filter_and_rule()? {
+            (filter, TtlRule::Keep) => Ok(filter),
+            _ => Err(Error::usage("--ttl strip, rebase and shift change expiries, which this command does not")),
+        }
+    }
+
+    /// The filter, and what is to become of expiries: `--ttl` takes conditions and rules.
+    pub(crate) fn filter_and_rule(&self) -> Result<(Filter, TtlRule)> {
         let regex = |re: &String| {
             regex::bytes::Regex::new(re).map_err(|e| Error::usage(format!("--key-regex {re}: {}", one_line(&e))))
         };
-        Ok(Filter {
+        let (mut ttl, mut rule) = (None, TtlRule::Keep);
+        for flag in &self.ttl {
+            match flag {
+                TtlFlag::Only(condition) if ttl.is_none() => ttl = Some(*condition),
+                TtlFlag::Only(_) => return Err(Error::usage("--ttl: only one condition can be asked for")),
+                TtlFlag::Change(change) => rule = *change,
+            }
+        }
+        let filter = Filter {
             dbs: self.db.clone(),
             globs: self.key.iter().map(|glob| Glob::new(glob.as_bytes())).collect(),
             regexes: self.key_regex.iter().map(regex).collect::<Result<_>>()?,
             types: self.types.iter().map(|name| known_type(name)).collect::<Result<_>>()?,
-            ttl: self.ttl,
+            ttl,
             min_size: self.min_size,
             max_size: self.max_size,
             slots: self.slot.clone(),
             not: self.not,
             now: now(),
-        })
+        };
+        Ok((filter, rule))
     }
+}
+
+/// What `--ttl` can say.
+#[derive(Clone, Copy)]
+enum TtlFlag {
+    /// Which keys are meant.
+    Only(Ttl),
+    /// What becomes of expiries.
+    Change(TtlRule),
 }
 
 /// A type's name, if there can be such a type: those of modules have nine characters, whatever they are.
@@ -137,25 +169,45 @@ fn one_line(e: &regex::Error) -> String {
     text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
 }
 
-fn parse_ttl(text: &str) -> Result<Ttl, String> {
-    let ms = |duration: &str| {
-        let parsed = humantime::parse_duration(duration).map_err(|e| format!("{duration:?}: {e}"))?;
-        i64::try_from(parsed.as_millis()).map_err(|_| format!("{duration:?} is too long"))
-    };
+fn parse_ttl(text: &str) -> Result<TtlFlag, String> {
+    let only = |ttl| Ok(TtlFlag::Only(ttl));
     match text {
-        "any" => Ok(Ttl::Any),
-        "none" => Ok(Ttl::None),
-        "expired" => Ok(Ttl::Expired),
-        _ => match text.split_at_checked(1) {
-            Some(("<", duration)) => Ok(Ttl::Below(ms(duration)?)),
-            Some((">", duration)) => Ok(Ttl::Above(ms(duration)?)),
-            _ => Err("use any, none, expired, '<1h' or '>7d'".into()),
+        "any" => only(Ttl::Any),
+        "none" => only(Ttl::None),
+        "expired" => only(Ttl::Expired),
+        _ => match (parse_ttl_rule(text)?, text.split_at_checked(1)) {
+            (Some(rule), _) => Ok(TtlFlag::Change(rule)),
+            (None, Some(("<", duration))) => only(Ttl::Below(parse_ms(duration)?)),
+            (None, Some((">", duration))) => only(Ttl::Above(parse_ms(duration)?)),
+            _ => Err("use any, none, expired, '<1h' or '>7d'; or, where expiries are changed, keep, strip, rebase, \
+                      shift=+7d or shift=-1h"
+                .into()),
         },
     }
 }
 
+/// What becomes of expiries; `None` if the text is no such rule.
+pub(crate) fn parse_ttl_rule(text: &str) -> Result<Option<TtlRule>, String> {
+    Ok(Some(match (text, text.strip_prefix("shift=")) {
+        ("keep", _) => TtlRule::Keep,
+        ("strip", _) => TtlRule::Strip,
+        ("rebase", _) => TtlRule::Rebase,
+        (_, Some(by)) => TtlRule::Shift(match by.strip_prefix('-') {
+            Some(earlier) => -parse_ms(earlier)?,
+            None => parse_ms(by.strip_prefix('+').unwrap_or(by))?,
+        }),
+        _ => return Ok(None),
+    }))
+}
+
+/// A duration such as `90s` or `1h 30m`, in ms.
+pub(crate) fn parse_ms(text: &str) -> Result<i64, String> {
+    let parsed = humantime::parse_duration(text).map_err(|e| format!("{text:?}: {e}"))?;
+    i64::try_from(parsed.as_millis()).map_err(|_| format!("{text:?} is too long"))
+}
+
 /// A number of bytes; k, M and G are powers of 1024 as in redis.conf's kb, mb and gb.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 0,
@@ -168,7 +220,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
     n.checked_mul(1 << shift).ok_or_else(|| "that is too large".into())
 }
 
-fn parse_slots(text: &str) -> Result<RangeInclusive<u16>, String> {
+pub(crate) fn parse_slots(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.parse::<u16>(), last.parse::<u16>()) {
         (Ok(first), Ok(last)) if first <= last && last < rdbkit::model::SLOTS => Ok(first..=last),
