@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::corpus::{Case, case, cases};
-use crate::harness::{TUTORIAL, file, run, shell, testdata};
+use crate::harness::{TUTORIAL, file, folder, read, run, shell, testdata};
 use crate::live::{Installed, Reply, Server, installed, poll};
 use crate::sample::fill;
 
@@ -61,6 +61,29 @@ const UP_TO_8_6: [&str; 5] = ["redis-7.2.6", "redis-7.4-rc1", "redis-7.4.1", "re
 enum Way {
     Commands,
     Restore,
+    /// As JSON and back, loaded as a dump.
+    Import,
+    /// Every value written anew.
+    Recompress,
+}
+
+impl Way {
+    const PIPES: [Way; 2] = [Way::Commands, Way::Restore];
+    const FILES: [Way; 2] = [Way::Import, Way::Recompress];
+}
+
+/// Brings a dump into a server that is empty.
+fn bring(dump: &Path, way: Way, to: &mut Server) {
+    let script = match way {
+        Way::Commands | Way::Restore => return pipe(dump, way, to),
+        Way::Import => r#"rdbkit export "$1" --format ndjson | rdbkit import -q - -o "$2""#,
+        Way::Recompress => r#"rdbkit convert -q "$1" --recompress -o "$2""#,
+    };
+    let folder = folder();
+    let anew = folder.path().join("anew.rdb");
+    shell(script).args(["sh"]).args([dump, &anew]).ok();
+    assert!(tool_for(&read(&anew)).finds_sound(&anew), "{}: {way:?} is not sound", dump.display());
+    to.load(&anew);
 }
 
 /// Exports a dump into a server, with the server's own client.
@@ -189,7 +212,7 @@ impl Facts {
         same("digest", self.digest == other.digest, &self.digest, &other.digest);
         let (one, two) = (self.detail(way), other.detail(way));
         same("detail", one == two, &one, &two);
-        if way == Way::Restore {
+        if way != Way::Commands {
             same("use", self.used.meets(other.used), &self.used, &other.used);
             same("encoding", self.encoding == other.encoding, &self.encoding, &other.encoding);
         }
@@ -200,8 +223,8 @@ impl Facts {
     fn detail(&self, way: Way) -> Reply {
         const OWN: [&str; 4] = ["seen-time", "active-time", "radix-tree-keys", "radix-tree-nodes"];
         match way {
-            Way::Restore => self.detail.clone(),
             Way::Commands => self.detail.without(&OWN),
+            _ => self.detail.clone(),
         }
     }
 }
@@ -210,7 +233,7 @@ impl Facts {
 fn where_they_part(one: &str, two: &str) -> String {
     let same = one.chars().zip(two.chars()).take_while(|(a, b)| a == b).count();
     let part = |text: &str| text.chars().skip(same.saturating_sub(50)).take(200).collect::<String>();
-    format!("{}, but after the export {}", part(one), part(two))
+    format!("{}, but at the other end {}", part(one), part(two))
 }
 
 /// The access counter under an LFU policy, else the idle time in seconds.
@@ -265,14 +288,23 @@ fn dumps_of(servers: &[&str]) -> Vec<Case> {
     cases
 }
 
-/// Loads every dump of these servers into one, brings it over to another in both ways, and compares.
+/// Loads every dump of these servers into one, brings it over to another in all ways, and compares.
 fn export_rebuilds(name: &str, dumps_by: &[&str]) {
+    rebuilds(name, dumps_by, &Way::PIPES);
+}
+
+/// The same, over files that were written anew.
+fn import_rebuilds(name: &str, dumps_by: &[&str]) {
+    rebuilds(name, dumps_by, &Way::FILES);
+}
+
+fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
     let installed = installed(name);
     let mut servers = [installed.start(), installed.start()];
     let mut wrong = Vec::new();
     for case in dumps_of(dumps_by) {
         prepare(&mut servers, &case);
-        wrong.extend(differences(&mut servers, &case.path).iter().map(|why| format!("{} {why}", case.id())));
+        wrong.extend(differences(&mut servers, &case.path, ways).iter().map(|why| format!("{} {why}", case.id())));
     }
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }
@@ -289,13 +321,13 @@ fn prepare(servers: &mut [Server], case: &Case) {
 }
 
 /// What comes over otherwise than it is loaded.
-fn differences([one, two]: &mut [Server; 2], dump: &Path) -> Vec<String> {
+fn differences([one, two]: &mut [Server; 2], dump: &Path, ways: &[Way]) -> Vec<String> {
     let mut all = Vec::new();
-    for way in [Way::Commands, Way::Restore] {
+    for way in ways.iter().copied() {
         // Anew each time: looking at a key uses it.
         one.load(dump);
         two.empty();
-        pipe(dump, way, two);
+        bring(dump, way, two);
         let mut wrong = Vec::new();
         // Fields of hashes that have expired stay hidden until a server comes round to them.
         poll(SOON, || {
@@ -313,7 +345,7 @@ fn export_rebuilds_the_sample(name: &str) {
     let mut servers = [installed.start(), installed.start()];
     fill(&mut servers[0]);
     let dump = servers[0].save();
-    let wrong = differences(&mut servers, &dump);
+    let wrong = differences(&mut servers, &dump, &[Way::PIPES, Way::FILES].concat());
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }
 
@@ -350,6 +382,33 @@ fn redis_8_10_gets_from_an_export_what_it_loads_from_the_dump() {
 #[test]
 fn valkey_9_1_gets_from_an_export_what_it_loads_from_the_dump() {
     export_rebuilds("valkey-9.1.2", &["valkey-8.0.1", "valkey-8.1.1", "valkey-9.1.2"]);
+}
+
+#[test]
+fn redis_6_2_loads_from_a_rebuilt_dump_what_it_loads_from_the_first() {
+    import_rebuilds("redis-6.2.14", &["redis-6.2.14"]);
+    import_rebuilds("redis-6.2.14", &UP_TO_6_2);
+}
+
+#[test]
+fn redis_7_0_loads_from_a_rebuilt_dump_what_it_loads_from_the_first() {
+    import_rebuilds("redis-7.0.15", &["redis-7.0-rc2", "redis-7.0.15"]);
+}
+
+#[test]
+fn redis_8_6_loads_from_a_rebuilt_dump_what_it_loads_from_the_first() {
+    import_rebuilds("redis-8.6.3", &["redis-8.6.3"]);
+    import_rebuilds("redis-8.6.3", &UP_TO_8_6);
+}
+
+#[test]
+fn redis_8_10_loads_from_a_rebuilt_dump_what_it_loads_from_the_first() {
+    import_rebuilds("redis-8.10.2", &["redis-8.10.2"]);
+}
+
+#[test]
+fn valkey_9_1_loads_from_a_rebuilt_dump_what_it_loads_from_the_first() {
+    import_rebuilds("valkey-9.1.2", &["valkey-8.0.1", "valkey-8.1.1", "valkey-9.1.2"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use rdbkit::model::{SLOTS, Target};
 use rdbkit::pipeline::{Composer, Destination, Division, Loss, open};
 use rdbkit::{Result, text};
 
-use crate::cli::{self, Common, FilterArgs, LossArgs, Outcome, WriteArgs};
+use crate::cli::{self, Common, LossArgs, Outcome, WriteArgs};
 use crate::progress::Progress;
 
 /// Divide a dump into several: by cluster slots, by database, or by size
@@ -39,8 +39,6 @@ pub(crate) struct Split {
     write: WriteArgs,
     #[command(flatten)]
     losses: LossArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
 }
 
 #[derive(Args)]
@@ -90,7 +88,6 @@ impl Split {
             input.reader.verify(false);
         }
         let mut plan = self.write.plan(Target::of(input.reader.origin()), &self.losses)?;
-        plan.filter = self.filter.filter()?;
         plan.changes_content = true;
         let destination =
             Destination::Folder { path: self.output.clone(), division: self.division.division(), force: self.force };

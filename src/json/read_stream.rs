@@ -1,7 +1,7 @@
 //! Streams, read back from JSON.
 
 use super::parse::Parser;
-use crate::codec::stream::{History, Meta, Part, StreamId};
+use crate::codec::stream::{History, Meta, Node, Part, StreamId};
 use crate::error::Result;
 use crate::model::{Element, ValueBuf};
 
@@ -13,19 +13,25 @@ struct Members<'a> {
     max_deleted: Option<StreamId>,
     entries_added: Option<u64>,
     length: Option<u64>,
+    entries: Option<Parser<'a>>,
+    nodes: Vec<(StreamId, u64)>,
     groups: Option<Parser<'a>>,
     idempotency: Option<Parser<'a>>,
 }
 
-/// Reads a stream and pushes its parts. Entries come first in our own backups, and are read on the way; in whatever
-/// order the members stand, groups and idempotency data wait until the ids are known.
+/// Reads a stream and pushes its parts, in whatever order its members stand.
 pub(super) fn read_stream(p: &mut Parser<'_>, values: &mut ValueBuf) -> Result<()> {
     let start = *p;
     let mut members = Members::default();
-    let mut count = 0;
     p.object(|p, name, at| {
         match name {
-            b"entries" => read_entries(p, values, &mut count)?,
+            b"entries" => members.entries = Some(p.later()?),
+            b"nodes" => p.array(|p| {
+                let (mut id, mut count) = (StreamId::default(), 0);
+                p.pair(|p| Ok(id = read_id(p)?), |p| Ok(count = p.integer("nodes")?))?;
+                members.nodes.push((id, count));
+                Ok(())
+            })?,
             b"lastId" => members.last = Some(read_id(p)?),
             b"firstId" => members.first = Some(read_id(p)?),
             b"maxDeletedId" => members.max_deleted = Some(read_id(p)?),
@@ -43,6 +49,10 @@ pub(super) fn read_stream(p: &mut Parser<'_>, values: &mut ValueBuf) -> Result<(
         (None, None, None) => None,
         _ => return Err(start.wrong("stream: firstId, maxDeletedId and entriesAdded belong together")),
     };
+    let mut count = 0;
+    if let Some(mut p) = members.entries {
+        read_entries(&mut p, values, &members.nodes, &mut count)?;
+    }
     let length = members.length.unwrap_or(count);
     push(values, Part::Meta(Meta { length, found: count, last, history }))?;
     if let Some(mut p) = members.groups {
@@ -66,9 +76,22 @@ fn read_id(p: &mut Parser<'_>) -> Result<StreamId> {
     StreamId::parse(text).ok_or_else(|| start.wrong("stream: an id such as \"1526919030474-55\" must stand here"))
 }
 
-fn read_entries(p: &mut Parser<'_>, values: &mut ValueBuf, count: &mut u64) -> Result<()> {
+fn read_entries(
+    p: &mut Parser<'_>,
+    values: &mut ValueBuf,
+    nodes: &[(StreamId, u64)],
+    count: &mut u64,
+) -> Result<()> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
+    let (mut nodes, mut left) = (nodes.iter(), 0);
     p.array(|p| {
+        if left == 0
+            && let Some((master, live)) = nodes.next()
+        {
+            left = *live;
+            push(values, Part::Node(Node { master: *master, live: *live, ..Node::default() }))?;
+        }
+        left = left.saturating_sub(1);
         let start = *p;
         let (mut id, mut fields) = (None, None);
         p.object(|p, name, at| match name {

@@ -1,11 +1,12 @@
 //! Streams as JSON.
 
 use super::syntax::{comma, integer, member, pair, write_string};
-use crate::codec::stream::{Meta, Part, StreamId};
+use crate::codec::stream::{Meta, Node, Part, StreamId};
 
 /// Writes a stream's parts in the order in which they come.
 pub(super) struct StreamWriter {
     open: Open,
+    nodes: Vec<Node>,
 }
 
 /// The array that the next part may go on with.
@@ -24,11 +25,12 @@ enum Open {
 impl StreamWriter {
     pub(super) fn begin(out: &mut Vec<u8>) -> StreamWriter {
         out.extend_from_slice(b"{\"entries\":[");
-        StreamWriter { open: Open::Entries }
+        StreamWriter { open: Open::Entries, nodes: Vec::new() }
     }
 
     pub(super) fn part(&mut self, part: Part<'_>, out: &mut Vec<u8>) {
         match part {
+            Part::Node(node) => self.nodes.push(node),
             Part::Entry(id) => {
                 self.close_member(out);
                 object("id", out, |out| write_id(id, out));
@@ -42,6 +44,7 @@ impl StreamWriter {
                 self.close_member(out);
                 out.push(b']');
                 write_meta(meta, out);
+                self.write_nodes(out);
                 self.array("groups", Open::Groups, out);
             }
             Part::Group { name, last, entries_read } => self.group(name, last, entries_read, out),
@@ -84,6 +87,21 @@ impl StreamWriter {
                 pair(out, |out| write_string(iid, out), |out| write_id(id, out));
             }
         }
+    }
+
+    /// How the entries lie in nodes, where a server that added them one by one would have made others.
+    fn write_nodes(&self, out: &mut Vec<u8>) {
+        let nodes = &self.nodes;
+        let last_is_usual = nodes.last().is_none_or(|last| last.deleted == 0 && last.live <= 100 && last.bytes <= 4096);
+        if last_is_usual && nodes.iter().rev().skip(1).all(Node::is_usual) {
+            return;
+        }
+        member("nodes", out, |out| out.push(b'['));
+        for node in nodes {
+            comma(out);
+            pair(out, |out| write_id(node.master, out), |out| integer(node.live, out));
+        }
+        out.push(b']');
     }
 
     fn group(&mut self, name: &[u8], last: StreamId, entries_read: Option<Option<u64>>, out: &mut Vec<u8>) {

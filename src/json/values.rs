@@ -4,7 +4,7 @@ use super::stream::StreamWriter;
 use super::syntax::{comma, float, integer, member, number, pair, raw, try_string, write_string};
 use crate::codec::module::{ModuleId, Tagged};
 use crate::codec::string::canonical_integer;
-use crate::codec::{Cursor, vectorset};
+use crate::codec::{Cursor, listpack, vectorset};
 use crate::error::Result;
 use crate::model::{Element, Kind, Limits, RdbType, Scratch, Shape, Value, conventional, fingerprint, repeats};
 
@@ -15,6 +15,8 @@ pub(super) struct ValueWriter {
     names: Vec<u64>,
     /// The expiries of fields or members, as they grow beside the value.
     expiries: Vec<u8>,
+    /// A list as one node.
+    node: listpack::Builder,
 }
 
 impl ValueWriter {
@@ -40,7 +42,7 @@ impl ValueWriter {
                 })?;
                 return Ok(());
             }
-            Kind::List => write_items(value, scratch, out, |_, _| {})?,
+            Kind::List => return self.list(value, scratch, out),
             Kind::Set => self.set(value, scratch, out)?,
             Kind::Zset => write_zset(value, scratch, out)?,
             Kind::Hash => self.hash(value, scratch, out)?,
@@ -60,6 +62,26 @@ impl ValueWriter {
             Kind::Module | Kind::Foreign => unreachable!("opaque values were written above"),
         };
         write_encoding(value, kind, shape, out);
+        Ok(())
+    }
+
+    /// A list. From 7.2 on one that fits into a single node is loaded as a listpack, unless it has more nodes.
+    fn list(&mut self, value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
+        /// The largest node that is a listpack by default.
+        const NODE: usize = 8192;
+        let may_fit = value.origin.version >= 11 && value.encoding() == "quicklist";
+        let node = &mut self.node;
+        node.clear();
+        let shape = write_items(value, scratch, out, |item, _| {
+            if may_fit && node.len() <= NODE {
+                node.push(item);
+            }
+        })?;
+        if may_fit && node.len() <= NODE {
+            member("encoding", out, |out| write_string(b"quicklist", out));
+        } else {
+            write_encoding(value, Kind::List, shape, out);
+        }
         Ok(())
     }
 
@@ -103,7 +125,7 @@ impl ValueWriter {
         as_object: bool,
     ) -> Result<Option<Shape>> {
         let (open, close) = if as_object { (b'{', b'}') } else { (b'[', b']') };
-        let ValueWriter { names, expiries } = self;
+        let ValueWriter { names, expiries, .. } = self;
         names.clear();
         expiries.clear();
         let mut shape = Shape::default();

@@ -43,6 +43,8 @@ impl<'a> StreamCommands<'a> {
             return;
         }
         match part {
+            // Whoever executes the commands makes its own nodes.
+            Part::Node(_) => {}
             Part::Entry(id) => self.begin_entry(id, out),
             Part::Field { name, value } => {
                 if let Some(entry) = &mut self.entry {

@@ -42,6 +42,8 @@ pub struct Builder {
     text: Vec<u8>,
     ends: Vec<usize>,
     node: Option<Node>,
+    /// The master id of the node that was asked for: then nodes end where the source says, not where they are full.
+    next_node: Option<StreamId>,
     /// The elements of the current node's entries.
     entries: listpack::Builder,
     whole: listpack::Builder,
@@ -134,6 +136,11 @@ impl Builder {
     /// Errors: ids that do not ascend, groups, consumers or pending entries that stand twice, owners that are none.
     pub fn push(&mut self, part: Part<'_>) -> Result<()> {
         match part {
+            Part::Node(node) => {
+                self.end_entry();
+                self.end_node();
+                self.next_node = Some(node.master);
+            }
             Part::Entry(id) => self.begin_entry(id)?,
             Part::Field { name, value } => {
                 for string in [name, value] {
@@ -193,10 +200,14 @@ impl Builder {
         const SAME_FIELDS: i64 = 2;
         let Some(id) = self.entry.take() else { return };
         let fields = self.ends.len() / 2;
-        if self.node.as_ref().is_some_and(|node| self.is_full(node)) {
+        if self.next_node.is_none() && self.node.as_ref().is_some_and(|node| self.is_full(node)) {
             self.end_node();
         }
-        let mut node = self.node.take().unwrap_or_else(|| self.begin_node(id));
+        let mut node = self.node.take().unwrap_or_else(|| {
+            // What its first entry was may be gone, but it stood before all that are there.
+            let master = self.next_node.filter(|master| *master <= id).unwrap_or(id);
+            self.begin_node(master)
+        });
         let same = node.names.len() == fields && (0..fields).all(|i| node.names[i] == self.string(2 * i));
         let mut list = std::mem::take(&mut self.entries);
         list.push_int(if same { SAME_FIELDS } else { 0 });

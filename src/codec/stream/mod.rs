@@ -117,10 +117,33 @@ pub struct History {
     pub entries_added: u64,
 }
 
+/// A node of a stream: what its header says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Node {
+    /// The id that the node is found by: its first entry's, which may be gone.
+    pub master: StreamId,
+    /// Living entries.
+    pub live: u64,
+    /// Deleted entries that still take room.
+    pub deleted: u64,
+    /// Bytes of its listpack.
+    pub bytes: usize,
+}
+
+impl Node {
+    /// Whether a server with its default limits would have begun the next node here: so all nodes but the last look
+    /// where nothing was deleted and entries are small.
+    pub fn is_usual(&self) -> bool {
+        self.live == 100 && self.deleted == 0 && self.bytes < 4096
+    }
+}
+
 /// The parts of a stream in the order in which [`each`] gives them: entries with their fields, the meta part, groups
 /// each with its consumers, its pending entries and its NACKed ids, and the idempotency data with its producers.
 #[derive(Clone, Copy, Debug)]
 pub enum Part<'a> {
+    /// A node; its entries follow. It says how they lie in memory, and nothing of what they are.
+    Node(Node),
     /// An entry; its fields follow.
     Entry(StreamId),
     /// A field of the last entry.
@@ -250,6 +273,8 @@ fn node(blob: &[u8], master: StreamId, visit: &mut impl FnMut(Part<'_>) -> Resul
     const SAME_FIELDS: i64 = 2;
     let mut list = Listpack::new(blob)?;
     let (live, deleted) = (int(&mut list)?, int(&mut list)?);
+    let counts = (u64::try_from(live).unwrap_or(0), u64::try_from(deleted).unwrap_or(0));
+    visit(Part::Node(Node { master, live: counts.0, deleted: counts.1, bytes: blob.len() }))?;
     let names = count(&mut list)?;
     // The master's field names are read again for every entry that shares them; a listpack is cheap to walk.
     let master_names = list.clone();
@@ -506,6 +531,7 @@ mod tests {
                 Part::Pending { id, consumer, delivered, deliveries } => {
                     format!("pending {id} {} {delivered} {deliveries}", consumer.unwrap().escape_ascii())
                 }
+                Part::Node(node) => format!("node {} {}+{}", node.master, node.live, node.deleted),
                 other => panic!("{other:?}"),
             });
             Ok(())
@@ -517,6 +543,7 @@ mod tests {
     #[test]
     fn walks_a_stream_of_a_real_server() {
         let want = [
+            "node 1000-1 2+1",
             "1000-1",
             "temp=20",
             "1005-1",

@@ -69,9 +69,12 @@ impl Maker {
         }
         let count = self.nodes(elements, nodes);
         let count = match self.hint {
-            // As one node it would be loaded as a listpack.
-            Some(Hint::Quicklist) if count == 1 && elements.count() > 1 => {
-                nodes.cut = Some(elements.count() / 2);
+            // As one packed node it would be loaded as a listpack.
+            Some(Hint::Quicklist) if count == 1 => {
+                match elements.count() {
+                    1 => nodes.plain = 0,
+                    n => nodes.cut = Some(n / 2),
+                }
                 self.nodes(elements, nodes)
             }
             _ => count,
