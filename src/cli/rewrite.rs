@@ -26,10 +26,13 @@ pub(crate) struct RewriteArgs {
     /// What becomes of keys whose expiry has passed
     #[arg(long, value_enum, default_value = "keep")]
     expired: Expired,
-    /// Replace what keys and values say by pseudonyms, so that the dump can be shared: of the same length and form, the
-    /// same for the same text and secret. SECRET should be long and random; @FILE reads it from a file (the line end
-    /// behind it does not count), env:NAME from the environment; given here as it is, others see it in the list of
-    /// processes. Prefixes and hash tags of keys stay, as do times, stream ids, types and sizes
+    /// Replace what keys and values say by pseudonyms of the same length and form, so that the dump can be shared
+    ///
+    /// The same text has the same pseudonym everywhere, in every dump that is masked with the same secret. SECRET should
+    /// be long and random: @FILE reads it from a file (a line end behind it does not count), env:NAME from the
+    /// environment; given here as it is, others see it in the list of processes. Prefixes and hash tags of keys stay, as
+    /// do times, stream ids, types and sizes. Values of modules, vector sets and function libraries can't be masked; they
+    /// count as what the target cannot hold (--on-loss).
     #[arg(long, value_name = "SECRET|@FILE|env:NAME")]
     mask: Option<String>,
     /// With --mask: what stands between the parts of a key, one or more characters; up to the first one keys stay as

@@ -26,6 +26,7 @@ use crate::progress::Progress;
   rdbkit convert dump.rdb --key 'user:*' --rename 's/^user:/u:/' --db-map 3:0 -o users.rdb
   rdbkit convert dump.rdb --ttl shift=+7d --expired drop -o later.rdb
   rdbkit convert dump.rdb --strip-modules all -o plain.rdb
+  rdbkit convert dump.rdb --mask @secret.txt -o shareable.rdb
   rdbkit convert dump.rdb --aof-dir appendonlydir")]
 pub(crate) struct Convert {
     /// The dumps; '-' for standard input

@@ -13,7 +13,7 @@
 //! * **Names** in values, short texts with a separator and without spaces and quotes, are cut in the same way, but keep
 //!   nothing, unless they are said to be [references](Mask::references).
 //! * In a **JSON** document strings (between escapes), member names and numbers are masked one by one.
-//! * Anything else is masked as a whole.
+//! * Anything else is masked as a whole; in what is no UTF-8, every byte that is not ASCII punctuation or space.
 //! * A **score** keeps its sign, the number of its digits, and whether it is an integer; 0, inf and nan stay. Order is
 //!   not kept.
 //!
@@ -170,7 +170,7 @@ impl Mask {
             }
             Part::Producer(id) => Part::Producer(self.text(id, buf)),
             Part::ProducerId { iid, id } => Part::ProducerId { iid: self.text(iid, buf), id },
-            Part::Entry(_) | Part::Meta(_) | Part::Nacked(_) | Part::Idempotency { .. } => part,
+            Part::Node(_) | Part::Entry(_) | Part::Meta(_) | Part::Nacked(_) | Part::Idempotency { .. } => part,
         }
     }
 
