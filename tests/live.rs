@@ -66,7 +66,12 @@ impl Installed {
     }
 
     pub(crate) fn start(&self) -> Server {
-        Server::start(self.clone())
+        Server::start(self.clone(), None)
+    }
+
+    /// Starts it with a dump as its data, which every version can.
+    pub(crate) fn start_with(&self, dump: &Path) -> Server {
+        Server::start(self.clone(), Some(dump))
     }
 }
 
@@ -113,9 +118,12 @@ impl Drop for Life {
 }
 
 impl Server {
-    fn start(installed: Installed) -> Server {
+    fn start(installed: Installed, dump: Option<&Path>) -> Server {
         // Directly below /tmp, for a socket's path must be short.
         let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
+        if let Some(dump) = dump {
+            std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap();
+        }
         let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
         let program = installed.program("server");
         let mut command = vec![program.as_os_str(), "--unixsocket".as_ref(), socket.as_os_str()];
@@ -256,8 +264,10 @@ impl std::fmt::Debug for Reply {
 
 impl Reply {
     fn read(from: &mut impl BufRead) -> std::io::Result<Reply> {
-        let mut line = String::new();
-        from.read_line(&mut line)?;
+        let mut line = Vec::new();
+        from.read_until(b'\n', &mut line)?;
+        // Old servers repeat in an error what they were asked, whatever bytes that were.
+        let line = String::from_utf8_lossy(&line);
         let Some((kind, rest)) = line.trim_end().split_at_checked(1) else {
             return Err(std::io::Error::other("the server is gone"));
         };

@@ -17,6 +17,7 @@ mod layers;
 mod lengths;
 mod live;
 mod man;
+mod matrix;
 mod output;
 mod readme;
 mod refused;
@@ -24,6 +25,7 @@ mod sample;
 mod server;
 mod truth;
 mod wrappers;
+mod writing;
 
 #[test]
 fn every_file_here_is_a_module_of_this_list() {

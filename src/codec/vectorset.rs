@@ -9,7 +9,7 @@
 //! original vector (its l2 norm) in the lower, both as binary32.
 
 use super::module::Tagged;
-use super::{Cursor, Str};
+use super::{Cursor, Str, length};
 use crate::error::{Error, Result};
 
 /// How the components are stored.
@@ -126,6 +126,85 @@ pub fn element<'s>(cur: &mut Cursor<'_>, head: &Head, scratch: &'s mut Scratch) 
         return Err(start.malformed(format!("vector set: {} components instead of {}", vector.len(), head.dim)));
     }
     Ok(Element { name, attributes: (!attributes.is_empty()).then_some(attributes), vector })
+}
+
+/// The version of the layout of a vector set's links: 0 before Redis 8.0.6, 1 from then on. `None` where there are none.
+/// `cur` stands behind the module id.
+pub fn link_version(cur: &mut Cursor<'_>) -> Result<Option<u64>> {
+    let head = head(cur)?;
+    if head.count == 0 {
+        return Ok(None);
+    }
+    for _ in 0..if head.has_attributes { 3 } else { 2 } {
+        string(cur)?;
+    }
+    match int(cur)? {
+        0 | 1 => Ok(None),
+        _ => {
+            int(cur)?;
+            Ok(Some(int(cur)? >> 24))
+        }
+    }
+}
+
+/// Appends a vector set with its links in the layout of version 0, which has not the worst link of each level; a server
+/// finds that out itself. `cur` stands behind the module id.
+///
+/// ```text
+/// integers of a node: id, level | version << 24, for each level from 0: n, room, n × link, [worst link if version 1]; last
+/// ```
+pub fn without_worst_links(cur: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<()> {
+    let start = cur.pos();
+    let head = head(cur)?;
+    out.extend_from_slice(cur.since(start));
+    let (mut numbers, mut kept) = (Vec::new(), Vec::new());
+    for _ in 0..head.count {
+        let start = cur.pos();
+        for _ in 0..if head.has_attributes { 3 } else { 2 } {
+            string(cur)?;
+        }
+        out.extend_from_slice(cur.since(start));
+        let links = *cur;
+        numbers.clear();
+        for _ in 0..int(cur)? {
+            numbers.push(int(cur)?);
+        }
+        kept.clear();
+        keep_links(&numbers, &mut kept).ok_or_else(|| links.malformed("vector set: the links of a node end too early"))?;
+        write_int(kept.len() as u64, out);
+        kept.iter().for_each(|n| write_int(*n, out));
+    }
+    let rest = cur.pos();
+    end(cur)?;
+    out.extend_from_slice(cur.since(rest));
+    Ok(())
+}
+
+fn keep_links(numbers: &[u64], kept: &mut Vec<u64>) -> Option<()> {
+    /// Bits of the level, below those of the version.
+    const LEVEL: u64 = (1 << 24) - 1;
+    let [id, level, rest @ ..] = numbers else { return None };
+    let has_worst = level >> 24 >= 1;
+    kept.extend_from_slice(&[*id, level & LEVEL]);
+    let mut rest = rest.iter().copied();
+    for _ in 0..=level & LEVEL {
+        let (links, room) = (rest.next()?, rest.next()?);
+        kept.extend_from_slice(&[links, room]);
+        for _ in 0..links {
+            kept.push(rest.next()?);
+        }
+        if has_worst {
+            rest.next()?;
+        }
+    }
+    kept.push(rest.next()?);
+    rest.next().is_none().then_some(())
+}
+
+fn write_int(n: u64, out: &mut Vec<u8>) {
+    const INT: u64 = 2;
+    length::write(INT, out);
+    length::write(n, out);
 }
 
 /// Reads the end of the stream.

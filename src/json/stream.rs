@@ -6,7 +6,8 @@ use crate::codec::stream::{Meta, Node, Part, StreamId};
 /// Writes a stream's parts in the order in which they come.
 pub(super) struct StreamWriter {
     open: Open,
-    nodes: Vec<Node>,
+    /// The nodes, each with its first living entry.
+    nodes: Vec<(Node, Option<StreamId>)>,
 }
 
 /// The array that the next part may go on with.
@@ -30,8 +31,11 @@ impl StreamWriter {
 
     pub(super) fn part(&mut self, part: Part<'_>, out: &mut Vec<u8>) {
         match part {
-            Part::Node(node) => self.nodes.push(node),
+            Part::Node(node) => self.nodes.push((node, None)),
             Part::Entry(id) => {
+                if let Some((_, first)) = self.nodes.last_mut() {
+                    first.get_or_insert(id);
+                }
                 self.close_member(out);
                 object("id", out, |out| write_id(id, out));
                 self.array("fields", Open::Fields, out);
@@ -91,13 +95,14 @@ impl StreamWriter {
 
     /// How the entries lie in nodes, where a server that added them one by one would have made others.
     fn write_nodes(&self, out: &mut Vec<u8>) {
-        let nodes = &self.nodes;
-        let last_is_usual = nodes.last().is_none_or(|last| last.deleted == 0 && last.live <= 100 && last.bytes <= 4096);
-        if last_is_usual && nodes.iter().rev().skip(1).all(Node::is_usual) {
+        let begins_alive = |(node, first): &(Node, Option<StreamId>)| *first == Some(node.master);
+        let may_grow = |node: &Node| node.live <= 100 && node.bytes <= 4096;
+        let Some((last, others)) = self.nodes.split_last() else { return };
+        if self.nodes.iter().all(begins_alive) && may_grow(&last.0) && others.iter().all(|(node, _)| node.is_usual()) {
             return;
         }
         member("nodes", out, |out| out.push(b'['));
-        for node in nodes {
+        for (node, _) in &self.nodes {
             comma(out);
             pair(out, |out| write_id(node.master, out), |out| integer(node.live, out));
         }

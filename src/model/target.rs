@@ -96,10 +96,10 @@ impl Target {
         match (value.rdb_type, &self.server) {
             (RdbType::ValkeyHash, _) => self.origin.is_valkey(),
             (RdbType::Module2, server) if self.redis_version() >= 8 => match (value.module(), server) {
-                (Some(id), Some(server)) => {
-                    server.has_module(&id.name())
-                        || id.is_vectorset() && self.origin.dialect == Dialect::Redis && server.version >= (8, 0)
+                (Some(id), Some(server)) if id.is_vectorset() && self.origin.dialect == Dialect::Redis => {
+                    server.version >= (8, 0) && (self.has_worst_links() || value.link_version() != Some(1))
                 }
+                (Some(id), Some(server)) => server.has_module(&id.name()),
                 _ => true,
             },
             (RdbType::ModulePreGa, _) => false,
@@ -109,6 +109,11 @@ impl Target {
                 None => self.is_dragonfly(),
             },
         }
+    }
+
+    /// Whether vector sets can have the worst link of each level. The first to write it was 8.0.6; any 8.0 is meant here.
+    pub fn has_worst_links(&self) -> bool {
+        self.server.as_ref().is_none_or(|server| server.version >= (8, 2))
     }
 
     fn is_dragonfly(&self) -> bool {

@@ -97,6 +97,12 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The version of the links of a vector set, where it has any.
+    pub fn link_version(self) -> Option<u64> {
+        let mut cur = Cursor::new(self.bytes);
+        cur.length().and_then(|_| vectorset::link_version(&mut cur)).ok().flatten()
+    }
+
     /// The name that TYPE answers: the kind, or the module's own.
     pub fn type_name(self) -> std::borrow::Cow<'static, str> {
         match (self.kind(), self.module()) {

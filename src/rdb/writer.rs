@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::codec::string::StrWriter;
-use crate::codec::{Cursor, length, module, opcode};
+use crate::codec::{Cursor, length, module, opcode, vectorset};
 use crate::error::Result;
 use crate::model::{
     Dialect, ElementBuf, Entry, Eviction, Kind, Origin, RdbType, Record, Rewrite, Scratch, Target, Value, ValueBuf,
@@ -253,6 +253,11 @@ impl Writer {
     /// Appends a value that only a module or fork understands: its strings may be compressed anew, no more.
     fn opaque(&mut self, value: Value<'_>, out: &mut Vec<u8>) -> Result<Written> {
         if !self.options.same_server && !self.target.accepts(value) {
+            let older = self.older_vectorset(value)?;
+            if let Some(older) = older.filter(|older| self.target.accepts(Value { bytes: older, ..value })) {
+                out.extend_from_slice(&older);
+                return Ok(Written::whole(value.rdb_type));
+            }
             return Ok(Written::not(what_is_lost(value, &self.target)));
         }
         if value.rdb_type == RdbType::Module2 && self.options.rebuild {
@@ -265,6 +270,18 @@ impl Writer {
             out.extend_from_slice(value.bytes);
         }
         Ok(Written::whole(value.rdb_type))
+    }
+
+    /// A vector set in the older layout, where the newer one is why the target does not take it.
+    fn older_vectorset(&self, value: Value<'_>) -> Result<Option<Vec<u8>>> {
+        if value.kind() != Kind::VectorSet || self.target.has_worst_links() {
+            return Ok(None);
+        }
+        let mut cur = Cursor::new(value.bytes);
+        let mut older = Vec::with_capacity(value.bytes.len());
+        length::write(cur.length()?, &mut older);
+        vectorset::without_worst_links(&mut cur, &mut older)?;
+        Ok(Some(older))
     }
 
     /// Appends a record that is no key; nothing for those that a file's frame is made of. `origin` is the source's.

@@ -1,0 +1,1 @@
+//! RDB files that are written: copies, conversions, imports, parts.
