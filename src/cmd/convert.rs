@@ -26,6 +26,7 @@ use crate::progress::Progress;
   rdbkit convert dump.rdb --key 'user:*' --rename 's/^user:/u:/' --db-map 3:0 -o users.rdb
   rdbkit convert dump.rdb --ttl shift=+7d --expired drop -o later.rdb
   rdbkit convert dump.rdb --strip-modules all -o plain.rdb
+  rdbkit convert dump.rdb --mask @secret.txt -o shareable.rdb
   rdbkit convert dump.rdb --aof-dir appendonlydir")]
 pub(crate) struct Convert {
     /// The dumps; '-' for standard input
@@ -163,8 +164,9 @@ impl Convert {
         let is_alike = |origin: &Origin| (origin.version, origin.dialect) == (first.version, first.dialect);
         plan.options.same_server &= origins().all(|origin| is_alike(origin));
         plan.options.expand_templates = inputs.len() > 1;
-        plan.compares_keys = inputs.len() > 1 || plan.rewrite.changes_keys();
+        plan.compares_keys = inputs.len() > 1 || plan.rewrite.may_join_keys();
         plan.changes_content = plan.compares_keys
+            || plan.rewrite.changes_keys()
             || !plan.filter.is_empty()
             || !plan.strip.is_empty()
             || plan.rewrite.drop_expired

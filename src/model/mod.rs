@@ -27,7 +27,7 @@ pub use limits::Limits;
 pub use origin::{Dialect, Magic, Origin, Template, Templates};
 pub use record::{Entry, Eviction, KeyMeta, Record, SlotRanges};
 pub use repeats::{fingerprint, repeats};
-pub use rewrite::{Rename, Rewrite, TtlRule};
+pub use rewrite::{DbMap, ElementBuf, KeyBuf, Mask, MaskBuf, Rename, Rewrite, TtlRule};
 pub use skip::{skip_value, skip_value_pre_ga};
 pub use slot::{SLOTS, slot};
 pub use target::{REDIS_VERSIONS, Server, Target};

@@ -1,5 +1,7 @@
 //! Cluster slots: CRC16 of the key, or of the hash tag in it (`keyHashSlot`).
 
+use std::ops::Range;
+
 /// How many slots a cluster has.
 pub const SLOTS: u16 = 16384;
 
@@ -21,11 +23,14 @@ const TABLE: [u16; 256] = {
 
 /// The slot of a key: of what stands between the first `{` and the next `}`, unless that is nothing.
 pub fn slot(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|&b| b == b'{').and_then(|open| {
-        let after = &key[open + 1..];
-        after.iter().position(|&b| b == b'}').filter(|&n| n > 0).map(|n| &after[..n])
-    });
-    crc16(tag.unwrap_or(key)) % SLOTS
+    crc16(tag(key).map_or(key, |tag| &key[tag])) % SLOTS
+}
+
+/// Where a key's hash tag stands: what decides its slot, between the braces.
+pub(super) fn tag(key: &[u8]) -> Option<Range<usize>> {
+    let start = key.iter().position(|&b| b == b'{')? + 1;
+    let len = key[start..].iter().position(|&b| b == b'}').filter(|&n| n > 0)?;
+    Some(start..start + len)
 }
 
 /// CRC-16/XMODEM.

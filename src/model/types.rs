@@ -210,6 +210,21 @@ impl RdbType {
         }
     }
 
+    /// Whether fields or members of such a value can have expiries of their own.
+    pub fn has_expiries(self) -> bool {
+        use RdbType::*;
+        matches!(
+            self,
+            HashMetadataPreGa
+                | HashMetadata
+                | ValkeyHash
+                | HashListpackEx
+                | HashListpackExPreGa
+                | DragonflyHash
+                | DragonflySet
+        )
+    }
+
     /// The first RDB version with this type; Valkey's own in its counting. `None` for the types of forks, which do not
     /// count versions.
     pub fn first_version(self) -> Option<u32> {

@@ -7,7 +7,7 @@ use super::Work;
 use super::parts::Conflict;
 use crate::error::Result;
 use crate::model::{
-    Batch, Buffers, Dialect, Entry, Filter, Kind, Origin, Record, Rewrite, Scratch, Target, library_name, slot,
+    Batch, Buffers, Dialect, Entry, Filter, KeyBuf, Kind, Origin, Record, Rewrite, Scratch, Target, library_name, slot,
 };
 use crate::rdb::{Carried, Options, Writer};
 
@@ -136,7 +136,7 @@ impl Encoded {
 pub(super) struct Recorder<'p> {
     plan: &'p Plan,
     writer: Writer,
-    key: Vec<u8>,
+    key: KeyBuf,
     filters: bool,
     rewrites: bool,
     /// Aux fields stay out: they are those of a second input.
@@ -146,10 +146,13 @@ pub(super) struct Recorder<'p> {
 
 impl<'p> Recorder<'p> {
     pub(super) fn new(plan: &'p Plan) -> Recorder<'p> {
+        let mut options = plan.options;
+        // Templates would show the names of fields that hashes have masked.
+        options.expand_templates |= plan.rewrite.mask.is_some();
         Recorder {
             plan,
-            writer: Writer::new(&plan.target, plan.options),
-            key: Vec::new(),
+            writer: Writer::new(&plan.target, options),
+            key: KeyBuf::default(),
             filters: !plan.filter.is_empty(),
             rewrites: !plan.rewrite.is_empty(),
             skips_aux: false,
@@ -183,7 +186,13 @@ impl<'p> Recorder<'p> {
             Record::Aux { name, .. } if self.skips_aux || !self.plan.keeps_aux(name) => Ok(()),
             Record::SlotInfo { .. } if self.plan.changes_content => Ok(()),
             Record::ModuleAux { id, .. } if self.plan.strip.aux || self.plan.strip.takes(&id.name()) => Ok(()),
-            other => self.other(other, origin, out),
+            other => match self.plan.rewrite.unmaskable_record(other) {
+                Some(what) => {
+                    out.losses.push(Loss { key: None, what, kept: false });
+                    Ok(())
+                }
+                None => self.other(other, origin, out),
+            },
         }
     }
 
@@ -204,7 +213,7 @@ impl<'p> Recorder<'p> {
         if !self.rewrites {
             return write(plan, &mut self.writer, entry, scratch, out);
         }
-        match plan.rewrite.key(entry, &mut self.key) {
+        match plan.rewrite.key(entry, &mut self.key)? {
             Some(entry) => write(plan, &mut self.writer, &entry, scratch, out),
             None => Ok(()),
         }

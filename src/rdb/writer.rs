@@ -7,7 +7,7 @@ use crate::codec::string::StrWriter;
 use crate::codec::{Cursor, length, module, opcode, vectorset};
 use crate::error::Result;
 use crate::model::{
-    Dialect, Entry, Eviction, Kind, Origin, RdbType, Record, Rewrite, Scratch, Target, Value, ValueBuf,
+    Dialect, ElementBuf, Entry, Eviction, Kind, Origin, RdbType, Record, Rewrite, Scratch, Target, Value, ValueBuf,
 };
 
 /// What is done with a key that the target cannot hold as it is.
@@ -58,6 +58,7 @@ pub struct Writer {
     target: Arc<Target>,
     options: Options,
     values: ValueBuf,
+    elements: ElementBuf,
     strings: StrWriter,
     buf: Vec<u8>,
 }
@@ -67,6 +68,7 @@ impl Writer {
     pub fn new(target: &Arc<Target>, options: Options) -> Writer {
         Writer {
             values: ValueBuf::new(target, options.compress),
+            elements: ElementBuf::default(),
             strings: StrWriter::new(options.compress),
             target: target.clone(),
             options,
@@ -97,7 +99,7 @@ impl Writer {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<Carried> {
-        let mut lost = self.attributes(entry, out)?;
+        let mut lost = self.attributes(entry, rewrite, out)?;
         let type_at = out.len();
         out.push(0);
         self.strings.write(entry.key, out);
@@ -127,7 +129,12 @@ impl Writer {
     }
 
     /// Appends what stands in front of a key's type; says what of it the target does not know.
-    fn attributes(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<Vec<Cow<'static, str>>> {
+    fn attributes(
+        &mut self,
+        entry: &Entry<'_>,
+        rewrite: &Rewrite,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<Cow<'static, str>>> {
         let version = self.target.redis_version();
         let mut lost = Vec::new();
         match entry.expiry {
@@ -167,6 +174,7 @@ impl Writer {
         if !entry.meta.is_empty() {
             match self.unknown_meta(entry)? {
                 Some(class) => lost.push(format!("metadata of class {class}").into()),
+                None if rewrite.mask.is_some() => lost.push("metadata of a module, which can't be masked".into()),
                 None => {
                     out.push(opcode::KEY_META);
                     out.extend_from_slice(entry.meta);
@@ -197,7 +205,7 @@ impl Writer {
     fn copies(&self, value: Value<'_>, rewrite: &Rewrite) -> bool {
         let is_reference = matches!(value.rdb_type, RdbType::TemplateListpackRef | RdbType::TemplateArrayRef);
         !self.options.rebuild
-            && !rewrite.changes_values()
+            && !rewrite.changes(value.rdb_type)
             && !(is_reference && self.options.expand_templates)
             && (self.options.same_server || self.target.accepts(value))
     }
@@ -214,6 +222,9 @@ impl Writer {
             out.extend_from_slice(value.bytes);
             return Ok(Written::whole(value.rdb_type));
         }
+        if let Some(what) = rewrite.unmaskable_value(value) {
+            return Ok(Written::not(what.into()));
+        }
         let kind = value.kind();
         if matches!(kind, Kind::Module | Kind::VectorSet | Kind::Foreign) {
             return self.opaque(value, out);
@@ -222,8 +233,8 @@ impl Writer {
         if self.options.same_server || self.target.accepts(value) {
             self.values.prefer(value.encoding());
         }
-        let values = &mut self.values;
-        value.each(scratch, |element| rewrite.element(element, |element| values.push(element)))?;
+        let Writer { values, elements, .. } = self;
+        value.each(scratch, |element| values.push(rewrite.element(element, elements)?))?;
         let built = values.finish()?;
         if self.options.same_server || self.target.accepts(built) {
             out.extend_from_slice(built.bytes);
