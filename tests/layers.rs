@@ -194,6 +194,7 @@ fn a_dependency_has_one_home() {
         (r"\b(flate2|lz4_flex|zstd)::", "pipeline/input.rs"),
         (r"\btempfile::", "pipeline/output.rs"),
         (r"\bbase64::", "json/syntax.rs"),
+        (r"\bblake3::", "model/rewrite/mask/cipher.rs"),
     ] {
         assert_eq!(found_in_library(pattern, &[home]), [""; 0], "only src/{home} may name it");
     }

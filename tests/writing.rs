@@ -259,6 +259,25 @@ fn keys_are_chosen_renamed_and_moved() {
 }
 
 #[test]
+fn masked_keys_and_values_keep_their_form_alone() {
+    let [(_a, one), _] = pair();
+    let secret = ["--mask", "a secret"];
+    let masked = convert(&secret, &[&one]);
+    assert_eq!(masked, convert(&secret, &[&one]), "the same secret gives the same pseudonyms");
+    assert_ne!(masked, convert(&["--mask", "another"], &[&one]));
+    assert!(masked[1].contains("\"expireAt\":4102444800000"), "{masked:?}");
+    let (_folder, users) = file("users.rdb", &dump(9, &[hash(b"user:{7}:anna", &[(b"mail", b"anna@example.org")])]));
+    let masked = convert(&secret, &[&users]).concat();
+    assert!(masked.contains("\"key\":\"user:{7}:"), "{masked}");
+    assert!(!masked.contains("anna") && !masked.contains("mail") && !masked.contains("example"), "{masked}");
+    for case in cases().iter().filter(|case| case.name == "small") {
+        // Same keys, types, counts: nothing that the servers told apart has become one.
+        let (plain, masked) = (keys_of(&case.path), convert(&["--mask", "s", "--on-loss", "drop"], &[&case.path]));
+        assert_eq!(plain.len(), masked.len(), "{}", case.id());
+    }
+}
+
+#[test]
 fn modules_are_stripped() {
     for case in cases().iter().filter(|case| case.name == "modules" && !case.server.contains("rc")) {
         let all = keys_of(&case.path);

@@ -213,9 +213,8 @@ impl EntryReader {
         let Some(mut p) = members.value else { return Err(start.wrong("entry: it has no value")) };
         let p = &mut p;
         let (token, wanted) = (p.peek()?, wanted(kind));
-        if !wanted.contains(&token)
-            && !(token == Token::Object && p.is_base64_object() && wanted.contains(&Token::String))
-        {
+        let as_bytes = token == Token::Object && p.is_base64_object() && wanted.contains(&Token::String);
+        if !(wanted.contains(&token) || as_bytes) {
             let (kind, wanted) = (kind.name(), wanted[0].name());
             return Err(p.wrong(format!("value: a {kind} is {wanted} here, not {}", token.name())));
         }

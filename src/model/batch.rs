@@ -82,14 +82,13 @@ impl Batch {
 
     /// How many units are keys: those that do not begin with an opcode that stands alone.
     pub fn keys(&self) -> u64 {
-        let alone = |mark: &&Mark| {
-            !matches!(
-                self.bytes[mark.start],
-                opcode::HASH_TEMPLATE | opcode::SLOT_INFO
-                    ..=opcode::MODULE_AUX | opcode::AUX | opcode::RESIZEDB | opcode::SELECTDB
-            ) && !(self.bytes[mark.start] == opcode::SLOT_IMPORT && self.origin.is_valkey())
+        let is_alone = |mark: &&Mark| match self.bytes[mark.start] {
+            opcode::SLOT_IMPORT => self.origin.is_valkey(),
+            opcode::HASH_TEMPLATE | opcode::SLOT_INFO..=opcode::MODULE_AUX => true,
+            opcode::AUX | opcode::RESIZEDB | opcode::SELECTDB => true,
+            _ => false,
         };
-        self.marks.iter().filter(alone).count() as u64
+        (self.len() - self.marks.iter().filter(is_alone).count()) as u64
     }
 
     /// What the bytes mean.

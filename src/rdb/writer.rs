@@ -204,10 +204,9 @@ impl Writer {
     /// Whether a value goes out as it came in.
     fn copies(&self, value: Value<'_>, rewrite: &Rewrite) -> bool {
         let is_reference = matches!(value.rdb_type, RdbType::TemplateListpackRef | RdbType::TemplateArrayRef);
-        !self.options.rebuild
-            && !rewrite.changes(value.rdb_type)
-            && !(is_reference && self.options.expand_templates)
-            && (self.options.same_server || self.target.accepts(value))
+        let is_changed = self.options.rebuild || rewrite.changes(value.rdb_type);
+        let expands = is_reference && self.options.expand_templates;
+        !is_changed && !expands && (self.options.same_server || self.target.accepts(value))
     }
 
     /// Appends a value, copied where that serves.
@@ -309,7 +308,8 @@ impl Writer {
                 description.into_iter().chain([code]).for_each(|string| self.strings.write(string, out));
             }
             Record::ModuleAux { id, when, data } => {
-                if !same && !(version >= 9 && self.target.has_module(&id.name())) {
+                let is_known = same || version >= 9 && self.target.has_module(&id.name());
+                if !is_known {
                     return Ok(Carried::Left(format!("aux data of module {}", id.name()).into()));
                 }
                 out.push(opcode::MODULE_AUX);

@@ -94,13 +94,16 @@ struct Pending {
     deliveries: u64,
 }
 
+/// A producer, and its ids with the entries that they stand for.
+type Producer = (Vec<u8>, Vec<(Vec<u8>, StreamId)>);
+
 #[derive(Clone)]
 struct Idempotency {
     duration: u64,
     max_entries: u64,
     added: u64,
     duplicates: u64,
-    producers: Vec<(Vec<u8>, Vec<(Vec<u8>, StreamId)>)>,
+    producers: Vec<Producer>,
 }
 
 impl Idempotency {
@@ -172,7 +175,7 @@ impl Builder {
         self.groups.last_mut().ok_or_else(|| Error::malformed("stream: a consumer without its group"))
     }
 
-    fn producers(&mut self) -> Result<&mut Vec<(Vec<u8>, Vec<(Vec<u8>, StreamId)>)>> {
+    fn producers(&mut self) -> Result<&mut Vec<Producer>> {
         let idempotency = self.idempotency.as_mut();
         Ok(&mut idempotency.ok_or_else(|| Error::malformed("stream: a producer without settings"))?.producers)
     }

@@ -49,7 +49,7 @@ impl Maker {
     }
 
     /// Name, value and expiry of each field.
-    fn fields<'e>(elements: &'e Elements) -> impl Iterator<Item = (&'e [u8], &'e [u8], Option<i64>)> {
+    fn fields(elements: &Elements) -> impl Iterator<Item = (&[u8], &[u8], Option<i64>)> {
         let field = |i: usize| (elements.get(2 * i), elements.get(2 * i + 1), elements.expiries[i]);
         (0..elements.count()).map(field)
     }
