@@ -105,6 +105,8 @@ impl Loaded {
         };
         if path.is_dir() || Manifest::is_one(&start) {
             let folder = AofFolder::open(path)?;
+            // Only 7.0 and later have such directories.
+            loaded.dataset.is_recent();
             for file in folder.manifest.loaded() {
                 loaded.add_file(&folder.path_of(file), meter)?;
             }
@@ -159,6 +161,9 @@ impl Loaded {
             self.records(&batch, &mut buffers)?;
         }
         self.target = Target::of(reader.origin());
+        if reader.origin().version >= 10 {
+            self.dataset.is_recent();
+        }
         let end = reader.offset();
         self.commands(Commands::at(reader.into_rest(), end))
     }

@@ -88,18 +88,23 @@ impl Array {
         self.insert_index.map_or(0, |last| last.wrapping_add(1))
     }
 
-    /// Makes a ring of another size: what is oldest comes first, and the oldest ones go.
+    /// Makes a ring of another size: what was put in last stays, back to the first gap, and stands in front in its order.
     fn resize_ring(&mut self, size: u64) {
         let len = self.slots.keys().next_back().map_or(0, |last| last + 1);
-        let next = self.next();
-        if len == size || len < size && next >= len {
+        let grows = len < size && self.insert_index.is_some() && self.next() < len;
+        if len <= size && !grows {
             return;
         }
-        let slots = std::mem::take(&mut self.slots);
-        let (newer, older): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(at, _)| *at < next);
-        let items: Vec<_> = older.into_iter().chain(newer).map(|(_, item)| item).collect();
-        let surplus = items.len().saturating_sub(usize::try_from(size).unwrap_or(usize::MAX));
-        self.slots = (0..).zip(items.into_iter().skip(surplus)).collect();
+        let mut at = if self.insert_index.is_some() { self.next() } else { len };
+        let mut kept = Vec::new();
+        while (kept.len() as u64) < size.min(len) {
+            at = at.checked_sub(1).unwrap_or(len - 1) % len;
+            match self.slots.remove(&at) {
+                Some(item) => kept.push(item),
+                None => break,
+            }
+        }
+        self.slots = (0..).zip(kept.into_iter().rev()).collect();
         self.insert_index = (self.slots.len() as u64).checked_sub(1);
     }
 

@@ -81,7 +81,7 @@ impl Dataset {
     }
 
     fn claim(&mut self, words: &Words) -> Result<()> {
-        let now = self.now;
+        let (now, keeps_gone) = (self.now, self.claims_gone);
         let mut args = Args::new(words, 4);
         let min_idle = args.int()?.max(0);
         let mut ids = Vec::new();
@@ -96,7 +96,7 @@ impl Dataset {
         group.last = group.last.max(claim.last);
         let (name, _) = group.consumer(&words[3], now);
         for id in ids {
-            if !entries.contains_key(&id) {
+            if !keeps_gone && !entries.contains_key(&id) {
                 // What is gone can't be claimed, and is no longer owed.
                 group.release(id);
                 continue;
@@ -175,7 +175,8 @@ fn start(args: &mut Args<'_>, stream: &Stream) -> Result<(StreamId, Option<u64>)
     let mut read = None;
     while !args.is_at_end() {
         if args.takes("ENTRIESREAD") {
-            read = u64::try_from(args.int()?).ok();
+            // Not more than there ever were.
+            read = u64::try_from(args.int()?).ok().map(|read| read.min(stream.added));
         } else if !args.takes("MKSTREAM") {
             return Err(args.unknown());
         }

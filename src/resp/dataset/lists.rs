@@ -175,21 +175,21 @@ impl Dataset {
     /// Moves items from one list to another: one by one, or with the order that they have.
     fn move_items(&mut self, from: &[u8], to: &[u8], ends: [End; 2], count: usize, in_order: bool) -> Result<()> {
         let [end, other_end] = ends;
-        if !self.exists(from) {
+        if self.existing::<List>(from)?.is_none() {
             return Ok(());
         }
         self.existing::<List>(to)?;
-        let moved = self.change(from, |list: &mut List| {
-            let count = count.min(list.len());
-            (0..count).filter_map(|_| pop(list, end)).collect::<Vec<_>>()
-        })?;
-        let mut moved = moved.unwrap_or_default();
+        let Some(list) = self.existing::<List>(from)? else { return Ok(()) };
+        let count = count.min(list.len());
+        let mut moved: Vec<_> = (0..count).filter_map(|_| pop(list, end)).collect();
         // In its own order, what was taken from the left goes to the left from its last item on.
         if in_order && end == other_end {
             moved.reverse();
         }
         let list = self.made::<List>(to)?;
         moved.into_iter().for_each(|item| push(list, other_end, item));
+        // Not before: a list that goes around stays, with its expiry.
+        self.change(from, |_: &mut List| ())?;
         Ok(())
     }
 

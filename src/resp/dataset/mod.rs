@@ -51,6 +51,8 @@ pub struct Dataset {
     first_db: u64,
     /// What relative times are counted from, Unix time in ms.
     now: i64,
+    /// Whether XCLAIM takes entries that are gone, as it did before 7.0.
+    claims_gone: bool,
     /// Where an unfinished MULTI began, and the commands since.
     queue: Option<(u64, Vec<(u64, Words)>)>,
     scratch: Scratch,
@@ -96,10 +98,10 @@ fn find(name: &[u8]) -> Option<Known> {
     families.into_iter().find_map(|family| family(name))
 }
 
-/// Whether a server has a command of this name, as far as is known here.
+/// Whether this is the name of a command that builds data.
 pub fn is_command(name: &[u8]) -> bool {
     let name = name.to_ascii_uppercase();
-    changes_nothing(&name) || name == b"MULTI" || find(&name).is_some()
+    name == b"MULTI" || find(&name).is_some()
 }
 
 impl Dataset {
@@ -114,6 +116,7 @@ impl Dataset {
             db,
             first_db: db,
             now,
+            claims_gone: true,
             queue: None,
             scratch: Scratch::default(),
         }
@@ -191,6 +194,11 @@ impl Dataset {
             Some((offset, _)) => Err(Error::unsupported("MULTI: no EXEC follows").at(*offset)),
             None => Ok(()),
         }
+    }
+
+    /// The commands are those of a server from 7.0 on, which differ a little.
+    pub fn is_recent(&mut self) {
+        self.claims_gone = false;
     }
 
     /// A new connection: what follows begins in the first database again.

@@ -58,7 +58,7 @@ fn remove(set: &mut Strings, member: &[u8]) -> bool {
 impl Dataset {
     fn move_member(&mut self, words: &Words) -> Result<()> {
         let (from, to, member) = (&words[1], &words[2], &words[3]);
-        if !self.exists(from) {
+        if self.existing::<Strings>(from)?.is_none() || from == to {
             return Ok(());
         }
         self.existing::<Strings>(to)?;

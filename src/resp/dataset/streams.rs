@@ -238,6 +238,10 @@ impl Dataset {
         stream.last = last;
         stream.added = added.unwrap_or(stream.added);
         stream.max_deleted = max_deleted.unwrap_or(stream.max_deleted);
+        // No group can have read more: servers let it stand, and do not load it again.
+        for group in stream.groups.values_mut() {
+            group.read = group.read.map(|read| read.min(stream.added));
+        }
         Ok(())
     }
 
