@@ -1,8 +1,10 @@
 //! What the commands have in common: flags, answers, messages.
 
+mod memory;
 mod rewrite;
 mod writing;
 
+pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
 pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
 
