@@ -164,7 +164,8 @@ impl Deep {
             }
             if is_packed {
                 let is_behind = last < score || last == score && (names.is_empty() || previous.as_slice() < member);
-                if is_number && !is_behind && std::mem::replace(&mut is_sorted, false) && previous.as_slice() != member {
+                if is_number && !is_behind && std::mem::replace(&mut is_sorted, false) && previous.as_slice() != member
+                {
                     faults.add(format!("sorted set: {} is not in its place by score", text::quoted_short(member)));
                 }
                 previous.clear();
@@ -193,13 +194,7 @@ impl Deep {
     }
 
     /// No name may stand twice, and there must be one. Called when `names` has them all.
-    fn distinct(
-        &mut self,
-        what: &str,
-        value: Value<'_>,
-        scratch: &mut Scratch,
-        faults: &mut Faults,
-    ) -> Result<()> {
+    fn distinct(&mut self, what: &str, value: Value<'_>, scratch: &mut Scratch, faults: &mut Faults) -> Result<()> {
         faults.is_empty = self.names.is_empty();
         if !repeats(&mut self.names) {
             return Ok(());
@@ -346,7 +341,8 @@ impl FieldExpiries {
             }
             at if is_packed => {
                 let at = at.unwrap_or(i64::MAX);
-                let fault = (at < self.previous).then(|| format!("hash: the field {} goes before the one in front", name()));
+                let fault =
+                    (at < self.previous).then(|| format!("hash: the field {} goes before the one in front", name()));
                 self.previous = at;
                 fault
             }
@@ -371,7 +367,8 @@ impl FieldExpiries {
                 faults.add(format!("hash: it says that its first field goes at {declared}, which is no time"));
             }
             Some(smallest) if declared > smallest => {
-                faults.add(format!("hash: it says that its first field goes at {declared}, but one goes at {smallest}"));
+                faults
+                    .add(format!("hash: it says that its first field goes at {declared}, but one goes at {smallest}"));
             }
             _ => {}
         }

@@ -75,7 +75,9 @@ impl Obstacles {
                     Ok(())
                 });
             }
-            Record::Function(_) if !target.has_functions() => self.note(What::Opcode(245, "a function library"), at, None),
+            Record::Function(_) if !target.has_functions() => {
+                self.note(What::Opcode(245, "a function library"), at, None)
+            }
             Record::Function(source) => match library_head(source) {
                 Some((engine, _)) if !engine.eq_ignore_ascii_case(b"lua") => {
                     self.note(What::Library(text::escaped(engine)), at, None);
@@ -97,7 +99,9 @@ impl Obstacles {
             }
             Record::SlotImport { .. } if target.origin.is_valkey() => self.note(What::Slots, at, None),
             Record::SlotImport { .. } => self.note(What::Opcode(243, "an unfinished slot import"), at, None),
-            Record::Template { .. } if !target.has_templates() => self.note(What::Opcode(242, "a hash template"), at, None),
+            Record::Template { .. } if !target.has_templates() => {
+                self.note(What::Opcode(242, "a hash template"), at, None)
+            }
             Record::Aux { .. } if version < 7 => self.note(What::Opcode(250, "an aux field"), at, None),
             Record::ResizeDb { .. } if version < 7 => self.note(What::Opcode(251, "a size hint"), at, None),
             _ => {}

@@ -294,7 +294,8 @@ fn of_the_whole(
         if let Some(trailing) = verdict.end.as_ref().and_then(|end| end.trailing)
             && trailing.kind == TrailingKind::Unknown
         {
-            let what = format!("file: {} follow its end, which no server reads", crate::text::count(trailing.bytes, "byte"));
+            let what =
+                format!("file: {} follow its end, which no server reads", crate::text::count(trailing.bytes, "byte"));
             let at = verdict.end.as_ref().map_or(0, |end| end.size);
             verdict.note(&Error::malformed(what).at(at), report)?;
         }
