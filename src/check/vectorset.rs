@@ -25,7 +25,9 @@ pub(super) struct Links {
 impl Links {
     pub(super) fn check(&mut self, value: Value<'_>, faults: &mut Faults) -> Result<()> {
         let Links { names, ids, links, name, numbers } = self;
-        (names.clear(), ids.clear(), links.clear());
+        names.clear();
+        ids.clear();
+        links.clear();
         let mut cur = Cursor::new(value.bytes);
         cur.length()?;
         let head = vectorset::head(&mut cur)?;
