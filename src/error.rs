@@ -218,8 +218,13 @@ impl Error {
 
 impl From<io::Error> for Error {
     fn from(e: io::Error) -> Error {
-        // A decompressor that meets its end too early says so as an I/O error; to us the input is cut.
-        if e.kind() == io::ErrorKind::UnexpectedEof { Error::truncated() } else { Error::new(ErrorKind::Io(e)) }
+        // An error of ours that came through a reader is what it was.
+        match e.downcast::<Error>() {
+            Ok(own) => own,
+            // A decompressor that meets its end too early says so as an I/O error; to us the input is cut.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Error::truncated(),
+            Err(e) => Error::new(ErrorKind::Io(e)),
+        }
     }
 }
 
