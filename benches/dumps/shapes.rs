@@ -218,7 +218,7 @@ impl Maker {
         self.name("big", i);
         match i % 5 {
             0 => self.list(count),
-            1 => self.set(count, i % 2 == 0),
+            1 => self.set(count, i.is_multiple_of(2)),
             2 => self.zset(count),
             3 => self.hash(count),
             _ => self.stream(count / 4),
