@@ -16,6 +16,7 @@ mod keys;
 mod layers;
 mod lengths;
 mod live;
+mod load;
 mod man;
 mod matrix;
 mod output;

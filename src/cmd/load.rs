@@ -32,7 +32,7 @@ use crate::progress::Progress;
   rdbkit load dump.rdb rediss://loader@db.example:6380 --password-file secret --tls-ca ca.pem
   rdbkit load a.rdb b.rdb redis://node1:7000 --on-exists replace --db-map '*:0'
   rdbkit load dump.rdb redis://localhost --key 'user:*' --prefix-add 'old:' --ttl strip
-  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson --verify")]
+  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson")]
 pub(crate) struct LoadArgs {
     /// What to load: files, a directory of files, or '-' for standard input
     #[arg(required = true, value_name = "FILE")]

@@ -44,6 +44,8 @@ pub enum Taken {
     Existed,
     /// A part of it.
     Part,
+    /// Nothing, and no key is missing for it.
+    Aside,
 }
 
 /// What a worker makes of a batch.
@@ -181,7 +183,7 @@ impl<'p> Encoder<'p> {
             }
             Record::ModuleAux { id, .. } => {
                 let reason = format!("aux data of module {}, which no command can bring over", id.name());
-                out.notes.push(Note { key: None, reason, taken: Taken::Not });
+                out.notes.push(Note { key: None, reason, taken: Taken::Aside });
                 Ok(())
             }
             _ => Ok(()),
@@ -317,13 +319,13 @@ impl<'p> Encoder<'p> {
         Ok(())
     }
 
-    /// Whether the server does something with what the file says of a key's use.
+    /// Whether the server keeps what the file says of a key's use: it counts or it looks at the clock, as its policy is.
     fn keeps_eviction(&self, eviction: Eviction) -> bool {
-        let policy = &self.shared.probe().policy;
+        let counts = self.shared.probe().policy.ends_with("-lfu");
         match eviction {
             Eviction::None => false,
-            Eviction::Idle(_) => policy.ends_with("-lru"),
-            Eviction::Freq(_) => policy.ends_with("-lfu"),
+            Eviction::Idle(_) => !counts,
+            Eviction::Freq(_) => counts,
         }
     }
 

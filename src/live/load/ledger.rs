@@ -132,7 +132,8 @@ impl<'l> Ledger<'l> {
         let state = &mut *self.state();
         match note.taken {
             Taken::Part => state.tally.reduced += 1,
-            _ => state.tally.refused += 1,
+            Taken::Aside => {}
+            Taken::Not | Taken::Existed => state.tally.refused += 1,
         }
         (state.listener)(note);
     }
