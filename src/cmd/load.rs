@@ -60,11 +60,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "TIME", value_parser = cli::parse_duration)]
     wait: Option<Duration>,
     /// Change nothing: tell what the server is, and what would become of the keys
-    #[arg(long, conflicts_with_all = ["flush", "resume", "verify"])]
+    #[arg(long, conflicts_with_all = ["flush", "resume"])]
     dry_run: bool,
-    /// Read all keys back in the end and compare them with the files
-    #[arg(long)]
-    verify: bool,
     /// Keep in this file how far it has come, and go on from there if it exists
     #[arg(long, value_name = "STATE", conflicts_with = "flush")]
     resume: Option<PathBuf>,
