@@ -18,6 +18,7 @@ mod keys;
 mod layers;
 mod lengths;
 mod live;
+mod load;
 mod man;
 mod matrix;
 mod output;
