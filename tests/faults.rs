@@ -109,7 +109,8 @@ fn feed(child: &mut Child, bytes: Vec<u8>) -> std::sync::mpsc::Sender<()> {
     let (hold, released) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         stdin.write_all(&bytes).unwrap();
-        drop(released.recv());
+        // It fails when the handle is gone, which is what is waited for.
+        let _ = released.recv();
     });
     hold
 }
