@@ -5,8 +5,10 @@
 mod check;
 mod commands;
 mod corpus;
+mod deep;
 mod dumps;
 mod export;
+mod faults;
 mod filter;
 mod get;
 mod harness;
@@ -17,6 +19,7 @@ mod keys;
 mod layers;
 mod lengths;
 mod live;
+mod load;
 mod man;
 mod matrix;
 mod output;

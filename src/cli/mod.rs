@@ -1,9 +1,13 @@
 //! What the commands have in common: flags, answers, messages.
 
+mod memory;
 mod rewrite;
+mod server;
 mod writing;
 
+pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
+pub(crate) use server::{ServerArgs, parse_duration};
 pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
 
 use std::io::Write;

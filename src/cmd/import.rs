@@ -71,7 +71,7 @@ fn parse_ttl(text: &str) -> Result<Ttl, String> {
 enum Source {
     Json(json::Source),
     Csv(csv::Reader),
-    Commands(Loaded),
+    Commands(Box<Loaded>),
 }
 
 impl Import {
@@ -110,16 +110,22 @@ impl Import {
     fn source(&self, opened: Option<TextInput>, meter: &Arc<Meter>) -> Result<Source> {
         let from = Start { now: self.now(), db: self.db };
         let Some(TextInput { bytes, name, start, .. }) = opened else {
-            return Loaded::read(&self.file, from, meter).map(Source::Commands);
+            return Loaded::read(&self.file, from, meter).map(|loaded| Source::Commands(Box::new(loaded)));
         };
         match Form::of(&start) {
             Some(Form::Json) => json::Source::new(bytes, !self.no_verify).map(Source::Json),
             Some(Form::Csv) => csv::Reader::new(bytes).map(Source::Csv),
             Some(Form::Commands | Form::Preamble) => {
-                Loaded::read_stream(&name, bytes, &start, from).map(Source::Commands)
+                Loaded::read_stream(&name, bytes, &start, from).map(|loaded| Source::Commands(Box::new(loaded)))
             }
-            Some(Form::AofDir) => Loaded::read(&self.file, from, meter).map(Source::Commands),
+            Some(Form::AofDir) => {
+                Loaded::read(&self.file, from, meter).map(|loaded| Source::Commands(Box::new(loaded)))
+            }
             Some(Form::Rdb) => Err(Error::usage("it is a dump already; 'rdbkit convert' rewrites dumps")),
+            // It says what is lacking.
+            None if start.trim_ascii_start().starts_with(b"[") => {
+                json::Source::new(bytes, !self.no_verify).map(Source::Json)
+            }
             None if start.is_empty() => Err(Error::usage("it is empty; {} is a map without keys")),
             None => Err(Error::usage(
                 "it is nothing that can be imported: it begins neither as JSON, nor with a command, nor with the names of \

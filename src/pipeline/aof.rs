@@ -32,6 +32,9 @@ pub struct AofFolder {
 impl AofFolder {
     /// Opens the directory, or the manifest in it.
     pub fn open(path: &Path) -> Result<AofFolder> {
+        if path == Path::new("-") {
+            return Err(Error::usage("it is a manifest, which only names files: name it, or the directory it lies in"));
+        }
         let manifest = if path.is_dir() { find_manifest(path)? } else { path.to_owned() };
         let name = manifest.display().to_string();
         let read = std::fs::read(&manifest).map_err(Error::from).and_then(|bytes| Manifest::read(&bytes));

@@ -13,6 +13,7 @@ mod output;
 mod parts;
 mod pipe;
 mod recorder;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -30,6 +31,7 @@ pub use input::{Input, TextInput, name_of, open, open_text};
 pub use output::{AofDir, Output};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
+pub use unfinished::discard_unfinished;
 
 use crate::error::Result;
 use crate::model::Batch;

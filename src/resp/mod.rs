@@ -13,4 +13,4 @@ pub use dataset::{Batch, Dataset, Drain, is_command};
 pub use manifest::{AofFile, Manifest, Role};
 pub use payload::dump_payload;
 pub use reader::{Commands, Words};
-pub use writer::{Options, Writer};
+pub use writer::{Options, Writer, restore};

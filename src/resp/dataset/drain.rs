@@ -11,10 +11,13 @@ const BATCH: usize = 1 << 20;
 /// Keys of a batch.
 const KEYS: usize = 4096;
 
+/// The keys of a database that are still there.
+type Rest = indexmap::map::IntoIter<Box<[u8]>, Key>;
+
 /// Gives the keys of a dataset away, database by database.
 pub struct Drain {
     dbs: std::collections::btree_map::IntoIter<u64, Map<Key>>,
-    keys: Option<(u64, indexmap::map::IntoIter<Box<[u8]>, Key>)>,
+    keys: Option<(u64, Rest)>,
 }
 
 /// Some keys of a database.
