@@ -24,8 +24,12 @@ pub(super) struct Facts {
     pub(super) server: Server,
     pub(super) allocator: Allocator,
     key: KeyForm,
-    /// Strings count as they were asked for, and not as the allocator rounds them (before 6.0, from Redis 8.6 on).
-    pub(super) requested: bool,
+    /// MEMORY USAGE leaves out a key that lies in an object with a value elsewhere (Valkey 8.1).
+    forgets_key: bool,
+    /// Strings count as they were asked for, and not as the allocator rounds them (before 6.0).
+    requested: bool,
+    /// So do the shortest, which don't know what was allocated (from Redis 8.6 on).
+    short_requested: bool,
     /// So do listpacks and the like (before 7.0, from Redis 8.6 on).
     pub(super) packed_requested: bool,
     /// Compact values are listpacks and not ziplists (7.0).
@@ -34,6 +38,8 @@ pub(super) struct Facts {
     pub(super) hashtables: bool,
     /// `sizeof(dict)`.
     pub(super) dict: u64,
+    /// What counts for an entry of a dict; nothing in Valkey's tables. Entries without a value are smaller (Redis 8.8).
+    pub(super) dict_entry: u64,
 }
 
 /// Bytes of a string (`sds`): header, bytes, terminator.
@@ -61,10 +67,17 @@ impl Facts {
                 () if server.valkey(8, 0) => KeyForm::EntryWithKey,
                 () => KeyForm::Entry,
             },
-            requested: !server.redis(6, 0) || server.redis(8, 6),
+            forgets_key: server.valkey(8, 1) && !server.valkey(9, 0),
+            requested: !server.redis(6, 0),
+            short_requested: server.redis(8, 6),
             packed_requested: !server.redis(7, 0) || server.redis(8, 6),
             listpacks: server.redis(7, 0),
             hashtables: server.valkey(8, 1),
+            dict_entry: match () {
+                () if server.valkey(8, 1) => 0,
+                () if server.redis(8, 8) => 16,
+                () => DICT_ENTRY,
+            },
             dict: if server.redis(7, 0) { 56 } else { 96 },
         }
     }
@@ -78,7 +91,7 @@ impl Facts {
     /// Bytes that count for a string in an allocation of its own.
     #[inline]
     pub(super) fn text(&self, len: u64) -> u64 {
-        if self.requested { sds(len) } else { self.size(sds(len)) }
+        if self.requested || self.short_requested && (1..32).contains(&len) { sds(len) } else { self.size(sds(len)) }
     }
 
     /// Bytes that count for a listpack, ziplist or intset of this size.
@@ -94,6 +107,9 @@ impl Facts {
         match self.key {
             KeyForm::Entry => OBJECT + DICT_ENTRY + self.text(key),
             KeyForm::EntryWithKey => OBJECT + self.size(17 + sds(key)),
+            // Its MEMORY USAGE forgets the key.
+            KeyForm::ObjectWithKey if self.forgets_key => OBJECT,
+            KeyForm::ObjectWithKey if self.server.redis(8, 8) => self.object_with_key(key, slots),
             KeyForm::ObjectWithKey => self.size(self.object_with_key(key, slots)),
         }
     }
@@ -119,17 +135,18 @@ impl Facts {
             return self.object(key, slots) - OBJECT + value;
         }
         let base = self.object_with_key(key, slots);
-        if self.hashtables {
-            let (fits, together) = if self.server.valkey(9, 0) {
-                (base - 8 + embedded <= 128, base.max(base - 8 + embedded))
-            } else {
-                (base + embedded <= 64, base + embedded)
-            };
-            return if fits { self.size(together) } else { self.size(base) + self.size(sds(len)) };
+        let (estimate, limit, together) = match () {
+            () if self.server.valkey(9, 0) && !self.server.valkey(9, 1) => {
+                (OBJECT + 1 + sds(key) + embedded, 64, base + embedded)
+            }
+            () if self.server.valkey(9, 1) => (base - 8 + embedded, 128, base.max(base - 8 + embedded)),
+            // For the key's string the servers guess its header, and Redis forgets the expiry from 8.4 on.
+            () if self.server.redis(8, 4) => (OBJECT + key + 3 + embedded, 64, base + embedded),
+            () => (OBJECT + 8 * slots + key + 3 + embedded, 64, base + embedded),
+        };
+        if estimate <= limit {
+            return self.size(together);
         }
-        match OBJECT + key + 3 + embedded <= 64 {
-            true => self.size(base + embedded),
-            false => self.size(base) + self.text(len),
-        }
+        self.object(key, slots) + self.text(len)
     }
 }

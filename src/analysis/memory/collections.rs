@@ -1,6 +1,6 @@
 //! Sets, hashes and sorted sets: packed in one blob, or as tables.
 
-use super::{MemoryModel, Part};
+use super::{MemoryModel, Part, vset};
 use crate::codec::intset::Intset;
 use crate::codec::listpack::Listpack;
 use crate::codec::string::canonical_integer;
@@ -71,6 +71,8 @@ impl MemoryModel {
         let facts = self.facts;
         let count = value.count(scratch)?.unwrap_or(0);
         let may_be_packed = self.may_be_packed(value) && count <= 512;
+        self.expiries.clear();
+        let expiries = &mut self.expiries;
         let mut found = Found { all_integers: true, width: 2, ..Found::default() };
         value.each(scratch, |element| {
             found.elements += 1;
@@ -91,13 +93,17 @@ impl MemoryModel {
                 Element::Field { name, value, expiry } => {
                     found.string(name, may_be_packed, facts.listpacks);
                     found.string(value, may_be_packed, facts.listpacks);
-                    found.expiring |= expiry.is_some();
+                    expiries.extend(expiry);
                     found.table += facts.hash_field(name.len() as u64, value.len() as u64, expiry.is_some()) as f64;
                 }
                 _ => {}
             }
             Ok(())
         })?;
+        found.expiring = !expiries.is_empty();
+        if found.expiring && facts.server.valkey(9, 0) {
+            found.table += 8.0 + vset::index(expiries, &facts, &mut self.rax);
+        }
         Ok(self.part(value, &found, may_be_packed))
     }
 
@@ -110,7 +116,12 @@ impl MemoryModel {
 
     fn part(&self, value: Value<'_>, found: &Found, may_be_packed: bool) -> Part {
         let facts = &self.facts;
-        let table = facts.table(found.elements, self.loaded);
+        // With expiries the loader does not make room for all entries at once.
+        let table = if found.expiring && self.loaded && facts.server.redis(7, 4) {
+            facts.grown_table(found.elements)
+        } else {
+            facts.table(found.elements, self.loaded)
+        };
         let limits = &self.limits;
         let small = |entries, bytes| may_be_packed && found.elements <= entries && found.largest <= bytes;
         let frame = if facts.listpacks { 7 } else { 11 };
@@ -123,6 +134,7 @@ impl MemoryModel {
             Kind::Hash if !found.expiring && small(limits.hash_entries, limits.hash_value) => packed,
             Kind::Zset if small(limits.zset_entries, limits.zset_value) => packed,
             Kind::Zset => facts.skiplist() as f64 + table + found.table,
+            Kind::Set => table + found.table - facts.saved_in_set(found.elements),
             _ => table + found.table,
         };
         Part { bytes, elements: found.elements, largest: found.largest as u64 }

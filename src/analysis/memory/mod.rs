@@ -8,6 +8,7 @@ mod rax;
 mod server;
 mod streams;
 mod tables;
+mod vset;
 
 pub use server::{Allocator, Server};
 
@@ -38,8 +39,11 @@ pub struct MemoryModel {
     /// Whether values are as the server makes them of a file, and not as it had them when it saved.
     loaded: bool,
     blob: Vec<u8>,
-    name: Vec<u8>,
     rax: RaxCounter,
+    /// Trees of the names of groups and of consumers.
+    names: [RaxCounter; 2],
+    expiries: Vec<i64>,
+    pending: Vec<u128>,
 }
 
 /// What there is in a value, and what it takes without the key's own object.
@@ -58,8 +62,10 @@ impl MemoryModel {
             limits: Limits::default(),
             loaded: false,
             blob: Vec::new(),
-            name: Vec::new(),
             rax: RaxCounter::default(),
+            names: Default::default(),
+            expiries: Vec::new(),
+            pending: Vec::new(),
         }
     }
 
