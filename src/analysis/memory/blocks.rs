@@ -7,6 +7,9 @@ pub(super) const OBJECT: u64 = 16;
 /// Bytes of a `dictEntry`.
 pub(super) const DICT_ENTRY: u64 = 24;
 
+/// The longest string that shares its object's allocation.
+const EMBEDDED: u64 = 44;
+
 /// How a key hangs in the key space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum KeyForm {
@@ -120,10 +123,18 @@ impl Facts {
         OBJECT + 8 * slots + 1 + sds(key)
     }
 
+    /// The key's object, where MEMORY USAGE leaves it out and asks the module alone (before Redis 8.2).
+    pub(super) fn head_of_module(&self) -> u64 {
+        if self.key == KeyForm::ObjectWithKey { 0 } else { OBJECT }
+    }
+
+    /// A string with an object of its own, as modules have them.
+    pub(super) fn object_of(&self, len: u64) -> u64 {
+        if len <= EMBEDDED { self.size(OBJECT + len + 4) } else { OBJECT + self.size(sds(len)) }
+    }
+
     /// All of a key whose value is a string of this length.
     pub(super) fn string(&self, key: u64, slots: u64, len: u64) -> u64 {
-        /// The longest string that shares the object's allocation.
-        const EMBEDDED: u64 = 44;
         let embedded = len + 4;
         if self.key != KeyForm::ObjectWithKey {
             let value = match len {

@@ -1,5 +1,6 @@
 //! How much memory a key takes in a server: what `MEMORY USAGE key SAMPLES 0` would say of it.
 
+mod arrays;
 mod blocks;
 mod collections;
 mod lists;
@@ -92,13 +93,9 @@ impl MemoryModel {
             Kind::List => self.list(entry.value)?,
             Kind::Set | Kind::Hash | Kind::Zset => self.collection(entry.value, scratch)?,
             Kind::Stream => self.stream(entry.value)?,
-            Kind::Array => self.array(entry.value, scratch)?,
+            Kind::Array => self.array(entry.value)?,
             Kind::VectorSet => self.vector_set(entry.value, scratch)?,
-            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => Part {
-                bytes: entry.value.bytes.len() as f64,
-                elements: entry.value.count(scratch)?.unwrap_or(0),
-                largest: entry.value.bytes.len() as u64,
-            },
+            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => self.opaque(entry.value),
         };
         let bytes = self.facts.object(key, slots) as f64 + part.bytes;
         Ok(Usage { bytes: bytes.round() as u64, elements: part.elements, largest: part.largest })
