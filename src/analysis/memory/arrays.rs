@@ -3,7 +3,7 @@
 use super::blocks::{Facts, sds};
 use super::{MemoryModel, Part};
 use crate::codec::{Cursor, array};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Value;
 
 /// Bytes of the struct of an array.

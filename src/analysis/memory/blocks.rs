@@ -27,6 +27,10 @@ pub(super) struct Facts {
     pub(super) server: Server,
     pub(super) allocator: Allocator,
     key: KeyForm,
+    /// What an entry of the key space has beside: links between the keys of a slot (7.0 and 7.2 in cluster mode).
+    slot_links: u64,
+    /// A short key has the header that it had as the argument of a command (as saved: 4.0, Valkey 8.0).
+    long_headers: bool,
     /// MEMORY USAGE leaves out a key that lies in an object with a value elsewhere (Valkey 8.1).
     forgets_key: bool,
     /// Strings count as they were asked for, and not as the allocator rounds them (before 6.0).
@@ -63,6 +67,8 @@ pub(super) fn sds(len: u64) -> u64 {
 impl Facts {
     pub(super) fn new(server: Server, allocator: Allocator) -> Facts {
         Facts {
+            slot_links: 0,
+            long_headers: server.redis(4, 0) && !server.redis(5, 0) || server.valkey(8, 0),
             server,
             allocator,
             key: match () {
@@ -108,13 +114,34 @@ impl Facts {
     #[inline]
     pub(super) fn object(&self, key: u64, slots: u64) -> u64 {
         match self.key {
-            KeyForm::Entry => OBJECT + DICT_ENTRY + self.text(key),
-            KeyForm::EntryWithKey => OBJECT + self.size(17 + sds(key)),
+            KeyForm::Entry => OBJECT + DICT_ENTRY + self.slot_links + self.text(key) + self.long_header(key),
+            KeyForm::EntryWithKey => OBJECT + self.size(17 + sds(key) + self.long_header(key)),
             // Its MEMORY USAGE forgets the key.
             KeyForm::ObjectWithKey if self.forgets_key => OBJECT,
             KeyForm::ObjectWithKey if self.server.redis(8, 8) => self.object_with_key(key, slots),
             KeyForm::ObjectWithKey => self.size(self.object_with_key(key, slots)),
         }
+    }
+
+    /// What a header is longer for being that of a command's argument.
+    fn long_header(&self, key: u64) -> u64 {
+        if self.long_headers && (1..32).contains(&key) { 2 } else { 0 }
+    }
+
+    /// The same as the server has it after loading a file.
+    pub(super) fn after_load(self) -> Facts {
+        Facts { long_headers: false, ..self }
+    }
+
+    /// The same in cluster mode.
+    pub(super) fn in_cluster(self) -> Facts {
+        let server = self.server;
+        let slot_links = match () {
+            () if server.redis(7, 4) || server.valkey(8, 0) || !server.redis(7, 0) => 0,
+            () if server.redis(7, 2) => 8,
+            () => 16,
+        };
+        Facts { slot_links, ..self }
     }
 
     fn object_with_key(&self, key: u64, slots: u64) -> u64 {

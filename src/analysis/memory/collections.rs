@@ -5,7 +5,7 @@ use crate::codec::intset::Intset;
 use crate::codec::listpack::Listpack;
 use crate::codec::string::canonical_integer;
 use crate::codec::ziplist::Ziplist;
-use crate::codec::{Cursor, Item, Packed};
+use crate::codec::{Cursor, Item, Packed, Str};
 use crate::error::Result;
 use crate::model::{Element, Kind, RdbType, Scratch, Value};
 
@@ -32,6 +32,8 @@ impl MemoryModel {
             SetListpack if self.facts.server.redis(7, 2) => self.blob_of(value, 1, 0),
             HashListpack | ZsetListpack if self.facts.listpacks => self.blob_of(value, 2, 0),
             HashZiplist | ZsetZiplist if !self.facts.listpacks => self.blob_of(value, 2, 0),
+            TemplateListpack | TemplateListpackRef if self.facts.server.redis(8, 10) => self.template_listpack(value),
+            TemplateArray | TemplateArrayRef if self.facts.server.redis(8, 10) => self.template_array(value, scratch),
             HashListpackEx | HashListpackExPreGa if self.facts.server.redis(7, 4) => self.blob_of(value, 3, 8),
             _ => self.elements_of(value, scratch),
         }
@@ -59,11 +61,37 @@ impl MemoryModel {
         };
         let (items, largest) = items(list)?;
         let head = match each {
-            3 if self.facts.server.redis(8, 0) => 24,
+            3 if self.facts.server.redis(8, 2) => 24,
             3 => 32,
             _ => 0,
         };
         Ok(Part { bytes: (head + self.facts.packed(blob.len() as u64)) as f64, elements: items / each, largest })
+    }
+
+    /// The values of a hash whose names are in a template. The share of the template, which MEMORY USAGE adds, depends on
+    /// all the hashes that have it.
+    fn template_listpack(&mut self, value: Value<'_>) -> Result<Part> {
+        let mut cur = Cursor::new(value.bytes);
+        if value.rdb_type == RdbType::TemplateListpack {
+            skip_names(&mut cur)?;
+        }
+        let blob = Self::take(&mut self.blob, &mut cur)?;
+        let (items, largest) = items(Packed::Listpack(Listpack::new(blob)?))?;
+        Ok(Part { bytes: self.facts.packed(blob.len() as u64) as f64, elements: items.saturating_sub(1), largest })
+    }
+
+    fn template_array(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
+        let facts = self.facts;
+        let mut part = Part { bytes: 16.0, ..Part::default() };
+        value.each(scratch, |element| {
+            if let Element::Field { name, value, .. } = element {
+                part.elements += 1;
+                part.largest = part.largest.max(name.len().max(value.len()) as u64);
+                part.bytes += (8 + facts.text(value.len() as u64)) as f64;
+            }
+            Ok(())
+        })?;
+        Ok(part)
     }
 
     /// A value whose elements stand one by one in the file, or in a form that the server does not have.
@@ -139,6 +167,15 @@ impl MemoryModel {
         };
         Part { bytes, elements: found.elements, largest: found.largest as u64 }
     }
+}
+
+/// Steps over the field names that a template hash has with it in a DUMP.
+fn skip_names(cur: &mut Cursor<'_>) -> Result<()> {
+    let names = match cur.length()? {
+        0 => 1,
+        _ => cur.length()?,
+    };
+    (0..names).try_for_each(|_| Str::skip(cur).map(drop))
 }
 
 impl Found {

@@ -39,6 +39,7 @@ pub struct MemoryModel {
     limits: Limits,
     /// Whether values are as the server makes them of a file, and not as it had them when it saved.
     loaded: bool,
+    cluster: bool,
     blob: Vec<u8>,
     rax: RaxCounter,
     /// Trees of the names of groups and of consumers.
@@ -62,6 +63,7 @@ impl MemoryModel {
             facts: Facts::new(server, allocator),
             limits: Limits::default(),
             loaded: false,
+            cluster: false,
             blob: Vec::new(),
             rax: RaxCounter::default(),
             names: Default::default(),
@@ -74,6 +76,14 @@ impl MemoryModel {
     /// those in the file are.
     pub fn after_load(mut self) -> MemoryModel {
         self.loaded = true;
+        self.facts = self.facts.after_load();
+        self
+    }
+
+    /// The same for a server in cluster mode.
+    pub fn in_cluster(mut self) -> MemoryModel {
+        self.cluster = true;
+        self.facts = self.facts.in_cluster();
         self
     }
 

@@ -25,12 +25,15 @@ impl Server {
             (Dialect::KeyDb, _) => redis((6, 2)),
             (Dialect::Dragonfly, _) => redis((7, 2)),
             (Dialect::Valkey, version) => Server { valkey: true, version: version.unwrap_or((9, 0)) },
-            // Redict is a Redis 7.2 that goes on counting.
-            (Dialect::Redis, Some((7, 3))) => redis((7, 2)),
-            (Dialect::Redis, Some(version)) => redis(version),
-            (Dialect::Redis, None) => {
+            (Dialect::Redis, version) => {
                 let first = REDIS_VERSIONS.iter().rev().find(|(_, rdb)| *rdb <= origin.version);
-                redis(first.map_or((1, 0), |(version, _)| *version))
+                let first = first.map_or((1, 0), |(version, _)| *version);
+                match version {
+                    // Redict is a Redis 7.2 that goes on counting.
+                    Some((7, 3)) if first <= (7, 2) => redis((7, 2)),
+                    // Release candidates call themselves 6.9 and 7.3.
+                    version => redis(version.unwrap_or(first).max(first)),
+                }
             }
         }
     }

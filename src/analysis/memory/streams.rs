@@ -4,7 +4,7 @@ use super::blocks::{Facts, sds};
 use super::collections::items;
 use super::{MemoryModel, Part};
 use crate::codec::listpack::Listpack;
-use crate::codec::{Cursor, Packed, Str, stream};
+use crate::codec::{Cursor, Packed, stream};
 use crate::error::Result;
 use crate::model::Value;
 
@@ -56,7 +56,7 @@ impl MemoryModel {
 
     fn nodes(&mut self, cur: &mut Cursor<'_>, part: &mut Part) -> Result<()> {
         let facts = self.facts;
-        let rounded = facts.server.redis(7, 0) && !facts.server.redis(8, 6);
+        let rounded = facts.server.redis(6, 2) && !facts.server.redis(8, 6);
         self.rax.clear();
         let count = cur.length()?;
         for i in 0..count {
@@ -150,19 +150,34 @@ impl MemoryModel {
         facts.rax(&mut self.rax)
     }
 
+    /// Producers with the ids that they have used.
     fn idempotency(&mut self, cur: &mut Cursor<'_>, part: &mut Part) -> Result<()> {
+        let facts = self.facts;
+        let named = facts.server.redis(8, 8);
+        let producer = if named { 48 } else { 32 };
         cur.length()?;
         cur.length()?;
-        for _ in 0..cur.length()? {
-            part.bytes += Str::skip(cur)? as f64;
+        let count = cur.length()?;
+        let mut bytes = 0;
+        self.names[0].clear();
+        for _ in 0..count {
+            let name = Self::take(&mut self.blob, cur)?;
+            self.names[0].push(name, |n| facts.size(n));
+            bytes += producer;
             for _ in 0..cur.length()? {
-                part.bytes += (Str::skip(cur)? + 40) as f64;
+                // An id lies behind its entry's id and the link to the next.
+                let id = Self::take(&mut self.blob, cur)?;
+                bytes += facts.size(32 + id.len() as u64);
                 cur.length()?;
                 cur.length()?;
             }
         }
+        if named && count > 0 {
+            bytes += facts.rax(&mut self.names[0]);
+        }
         cur.length()?;
         cur.length()?;
+        part.bytes += if facts.server.redis(8, 6) { bytes as f64 } else { 0.0 };
         Ok(())
     }
 }
