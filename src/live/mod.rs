@@ -3,12 +3,15 @@
 //! Blocking calls on ordinary threads; the protocol is RESP2, which every server speaks.
 
 mod connection;
+pub mod dump;
+mod info;
 mod reply;
 mod socket;
 mod tls;
 mod url;
 
 pub use connection::{Connection, Endpoint, Timeouts};
+pub use info::Info;
 pub use reply::{Head, Replies, Reply};
 pub use socket::Sender;
 pub use tls::TlsOptions;
