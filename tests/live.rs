@@ -172,6 +172,11 @@ impl Server {
         self.folder.path().join("socket")
     }
 
+    /// The URL of its socket.
+    pub(crate) fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
     /// Makes a dump the server's data, as on a start.
     pub(crate) fn load(&mut self, dump: &Path) {
         std::fs::copy(dump, self.folder.path().join("dump.rdb")).unwrap();

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod dump;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
@@ -50,6 +51,7 @@ enum Command {
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
+    Dump(Box<dump::Dump>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -66,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
+        Command::Dump(dump) => dump.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -47,11 +47,11 @@ pub struct Options {
 #[derive(Default, Debug)]
 pub struct Tally {
     /// Keys that were gone when their turn came.
-    pub gone: AtomicU64,
+    gone: AtomicU64,
     /// Keys that this user may not read.
-    pub forbidden: AtomicU64,
+    forbidden: AtomicU64,
     /// This user may not read the function libraries.
-    pub functions_forbidden: AtomicBool,
+    functions_forbidden: AtomicBool,
 }
 
 impl Tally {
@@ -63,6 +63,11 @@ impl Tally {
     /// Keys that this user may not read.
     pub fn forbidden(&self) -> u64 {
         self.forbidden.load(Ordering::Relaxed)
+    }
+
+    /// Whether this user may not read the function libraries.
+    pub fn functions_forbidden(&self) -> bool {
+        self.functions_forbidden.load(Ordering::Relaxed)
     }
 }
 
