@@ -168,13 +168,13 @@ impl Server {
         server
     }
 
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join("socket")
-    }
-
-    /// The URL of its socket.
+    /// Where it listens, for rdbkit.
     pub(crate) fn url(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
     }
 
     /// Makes a dump the server's data, as on a start.

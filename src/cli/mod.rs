@@ -9,7 +9,7 @@ mod writing;
 pub(crate) use format::FormatArgs;
 pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
-pub(crate) use server::ServerArgs;
+pub(crate) use server::{ServerArgs, parse_duration};
 pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
 
 use std::io::Write;

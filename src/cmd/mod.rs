@@ -9,6 +9,7 @@ pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod keys;
+pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod split;
 
@@ -51,6 +52,7 @@ enum Command {
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
+    Load(Box<load::LoadArgs>),
     Dump(Box<dump::Dump>),
     Completions(completions::Completions),
     Man(man::Man),
@@ -68,6 +70,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
+        Command::Load(load) => load.run(common),
         Command::Dump(dump) => dump.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

@@ -1,7 +1,7 @@
 //! What a server says of itself.
 
 use super::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The answer to INFO.
 #[derive(Clone, Default, Debug)]
@@ -11,6 +11,11 @@ impl Info {
     /// Asks a server. One that does not tell this user anything says nothing.
     pub fn ask(connection: &mut Connection) -> Result<Info> {
         Ok(Info(connection.ask(&[b"INFO"])?.to_text().unwrap_or_default()))
+    }
+
+    /// An answer that was given.
+    pub fn of(text: &str) -> Info {
+        Info(text.to_owned())
     }
 
     /// A field.
@@ -48,12 +53,9 @@ impl Info {
         Some(self.0.lines().filter_map(db).collect())
     }
 
-    /// An error if it is a server that has no data yet.
-    pub fn must_be_loaded(&self) -> Result<()> {
-        match self.number("loading") {
-            Some(1) => Err(Error::refused("LOADING it reads its own data")),
-            _ => Ok(()),
-        }
+    /// The keys of all databases.
+    pub fn keys(&self) -> u64 {
+        self.keyspace().unwrap_or_default().iter().map(|(_, keys)| keys).sum()
     }
 }
 

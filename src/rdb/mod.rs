@@ -9,4 +9,4 @@ mod writer;
 pub use frame::{Frame, Patch};
 pub use framing::{Framed, Framing};
 pub use reader::{Checksum, End, Reader, Trailing, TrailingKind};
-pub use writer::{Carried, OnLoss, Options, Writer};
+pub use writer::{Adapted, Carried, OnLoss, Options, Writer};
