@@ -41,20 +41,27 @@ fn comes_over(name: &str, dumps_by: &[&str]) {
     let mut servers = [installed.start(), installed.start()];
     let folder = folder();
     let mut wrong = Vec::new();
-    for case in dumps_of(dumps_by) {
-        make_ready(&mut servers, &case);
+    let is_compared = |case: &&Case| {
+        // A server writes the elements of a vector set in the reverse of the order in which it read them, and Valkey 9
+        // keeps the layout of a hash whose fields have gone.
+        case.name != "vset" && !(case.name == "expired" && case.server.starts_with("valkey-9"))
+    };
+    for case in dumps_of(dumps_by).iter().filter(is_compared) {
+        make_ready(&mut servers, case);
         for (method, flag) in [("sync", None), ("scan", Some("--with-eviction"))] {
             let path = folder.path().join(format!("{method}.rdb"));
             let [one, two] = &mut servers;
             one.load(&case.path);
             let args: Vec<&str> = ["--method", method].into_iter().chain(flag).collect();
             dump(one, &args, &path);
+            // Anew: DUMP uses keys, where a server can't be told otherwise (before 7.2).
+            one.load(&case.path);
             two.load(&path);
             let mut differences = Vec::new();
             poll(SOON, || {
                 let mut contents = [Contents::of(one), Contents::of(two)];
                 if !installed.since(7, 0) {
-                    contents.each_mut().map(blur_expiries);
+                    contents.iter_mut().for_each(blur_expiries);
                 }
                 if method == "scan" {
                     // Scripts are no keys.
@@ -174,8 +181,9 @@ fn databases_keys_and_formats_are_chosen() {
     for method in ["sync", "scan"] {
         let t = |url: &str, args: &[&str]| {
             let ran = run(["dump", "-q", url, "--method", method, "--format", "csv"]).args(args).ok();
-            let mut keys: Vec<String> =
-                ran.out().lines().skip(1).map(|l| l.split(',').take(2).collect::<Vec<_>>().join(" ")).collect();
+            let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+            let rows = ran.out().lines().skip(1).map(cells);
+            let mut keys: Vec<String> = rows.map(|cells| format!("{} {}", cells[0], cells[2])).collect();
             keys.sort();
             keys.join(", ")
         };
@@ -258,7 +266,8 @@ fn servers_that_send_nonsense_or_nothing_end_it() {
         (b"+FULLRESYNC x 0\r\n", "does not answer in time"),
         (b"+CONTINUE\r\n", "not what a master says"),
         (b"\n\n-NOMASTERLINK Can't SYNC while not connected with my master\r\n", "NOMASTERLINK"),
-        (b"!", "not what a master says"),
+        (b"!\n", "not what a master says"),
+        (b"!", "the server closed the connection"),
     ] {
         let path = dumped(&folder, "a.rdb");
         let said = run(["dump", &stub(after), "--method", "sync", "--timeout", "500ms", "-o"]).args([&path]).refuses();
