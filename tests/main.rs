@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod corpus;
 mod deep;
+mod dump;
 mod dumps;
 mod export;
 mod faults;
