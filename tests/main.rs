@@ -22,6 +22,7 @@ mod live;
 mod load;
 mod man;
 mod matrix;
+mod memory_model;
 mod output;
 mod readme;
 mod refused;
