@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod check;
+mod commands;
 mod corpus;
+mod deep;
+mod dump;
 mod dumps;
 mod export;
+mod faults;
 mod filter;
 mod get;
 mod harness;
@@ -16,6 +20,7 @@ mod keys;
 mod layers;
 mod lengths;
 mod live;
+mod load;
 mod man;
 mod matrix;
 mod output;
@@ -23,6 +28,7 @@ mod readme;
 mod refused;
 mod sample;
 mod server;
+mod tables;
 mod truth;
 mod wrappers;
 mod writing;

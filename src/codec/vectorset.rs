@@ -94,6 +94,16 @@ pub fn head(cur: &mut Cursor<'_>) -> Result<Head> {
     Ok(Head { dim, count, quantization, m, has_attributes: flags & 2 != 0, input_dim })
 }
 
+/// The matrix that reduces vectors to fewer components, where there is one. `cur` stands behind the module id.
+pub fn projection<'a>(cur: &mut Cursor<'a>) -> Result<Option<Str<'a>>> {
+    let (_dim, _nodes, _config, flags) = (int(cur)?, int(cur)?, int(cur)?, int(cur)?);
+    if flags & 1 == 0 {
+        return Ok(None);
+    }
+    int(cur)?;
+    string(cur).map(Some)
+}
+
 /// Reads one element.
 pub fn element<'s>(cur: &mut Cursor<'_>, head: &Head, scratch: &'s mut Scratch) -> Result<Element<'s>> {
     let Scratch { name, attributes, packed, vector } = scratch;
@@ -126,6 +136,19 @@ pub fn element<'s>(cur: &mut Cursor<'_>, head: &Head, scratch: &'s mut Scratch) 
         return Err(start.malformed(format!("vector set: {} components instead of {}", vector.len(), head.dim)));
     }
     Ok(Element { name, attributes: (!attributes.is_empty()).then_some(attributes), vector })
+}
+
+/// Reads one element's name, and into `numbers` the integers of its node; the vector is stepped over.
+pub fn node<'b>(cur: &mut Cursor<'_>, head: &Head, name: &'b mut Vec<u8>, numbers: &mut Vec<u64>) -> Result<&'b [u8]> {
+    copy(string(cur)?, name)?;
+    for _ in 0..if head.has_attributes { 2 } else { 1 } {
+        string(cur)?;
+    }
+    numbers.clear();
+    for _ in 0..int(cur)? {
+        numbers.push(int(cur)?);
+    }
+    Ok(name)
 }
 
 /// The version of the layout of a vector set's links: 0 before Redis 8.0.6, 1 from then on. `None` where there are none.
