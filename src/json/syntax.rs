@@ -99,24 +99,32 @@ const ESCAPES: [u8; 128] = {
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES << 7;
 
+/// A word of eight such bytes.
+const fn eight(byte: u8) -> u64 {
+    ONES * byte as u64
+}
+
+/// Marks control characters, `"` and `\` with the high bit of their bytes, where these are ASCII.
+#[inline(always)]
+fn escaped(word: u64) -> u64 {
+    let control = word.wrapping_sub(eight(0x20));
+    let quote = (word ^ eight(b'"')).wrapping_sub(ONES);
+    let backslash = (word ^ eight(b'\\')).wrapping_sub(ONES);
+    control | quote | backslash
+}
+
 /// Marks the bytes of a word that need care: control characters, `"`, `\`, and all that is not ASCII. The lowest bit
 /// that is set is right; those above it may not be.
 #[inline(always)]
 fn special(word: u64) -> u64 {
-    let control = word.wrapping_sub(ONES * 0x20);
-    let quote = (word ^ ONES * b'"' as u64).wrapping_sub(ONES);
-    let backslash = (word ^ ONES * b'\\' as u64).wrapping_sub(ONES);
-    (control | quote | backslash | word) & HIGH
+    (escaped(word) | word) & HIGH
 }
 
 /// As [`special`], but of what is not ASCII only bytes with which a line separator may begin.
 #[inline(always)]
 fn special_in_utf8(word: u64) -> u64 {
-    let control = word.wrapping_sub(ONES * 0x20);
-    let quote = (word ^ ONES * b'"' as u64).wrapping_sub(ONES);
-    let backslash = (word ^ ONES * b'\\' as u64).wrapping_sub(ONES);
-    let separator = [0xc2, 0xe2].map(|first| word ^ ONES * first).map(|x| x.wrapping_sub(ONES) & !x);
-    ((control | quote | backslash) & !word | separator[0] | separator[1]) & HIGH
+    let [nel, separator] = [0xc2, 0xe2].map(|first| word ^ eight(first)).map(|x| x.wrapping_sub(ONES) & !x);
+    (escaped(word) & !word | nel | separator) & HIGH
 }
 
 /// Appends what is plain at the front of `bytes`, and says how much that is: printable ASCII other than `"` and `\`,
@@ -156,7 +164,7 @@ fn short_word(bytes: &[u8], rest: &[u8]) -> u64 {
         (_, [a, .., c]) => u64::from(*a) | u64::from(rest[n / 2]) << (8 * (n / 2)) | u64::from(*c) << (8 * (n - 1)),
         _ => u64::from(rest[0]),
     };
-    word | (ONES * 0x20) << (8 * n)
+    word | eight(b' ') << (8 * n)
 }
 
 /// How many bytes at the front are printable ASCII other than `"` and `\`.
