@@ -254,9 +254,13 @@ impl Lane {
             // Of what was staged the first time nothing is to be left.
             let cleared =
                 if packet.is_again() && step.what == What::Staged { replies.skim().map(drop) } else { Ok(()) };
-            match cleared.and_then(|()| Verdict::read(step, replies)) {
+            let verdict = match packet.check(i) {
+                Some(check) => Verdict::compare(check, 0, replies, &crew.site.nodes[0]),
+                None => cleared.and_then(|()| Verdict::read(step, replies)),
+            };
+            match verdict {
                 Ok(Verdict::Done) => match step.what {
-                    What::Restore | What::Set | What::Staged | What::Exists => loaded += 1,
+                    What::Restore | What::Set | What::Staged | What::Exists | What::Check(_) => loaded += 1,
                     What::Several(keys) => loaded += u64::from(keys),
                     What::Function => crew.ledger.book(packet, i, Fate::Loaded),
                     What::Select | What::Script => {}

@@ -55,6 +55,17 @@ pub enum OnExists {
     Replace,
 }
 
+/// What is done with keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// They are loaded.
+    Load,
+    /// The server is asked which it has, and nothing is changed.
+    Try,
+    /// They are read back and compared.
+    Verify,
+}
+
 /// What is to be loaded, and how.
 pub struct Plan {
     /// How keys go over.
@@ -75,8 +86,8 @@ pub struct Plan {
     pub rate: Option<u64>,
     /// How long to try again when a server is not ready or a connection breaks.
     pub retry: Duration,
-    /// Nothing is sent; the server is asked which keys it has.
-    pub dry_run: bool,
+    /// What is done with keys.
+    pub purpose: Purpose,
     /// Nothing is on the server, and no two keys become one.
     pub is_empty_target: bool,
     /// What names of our own begin with on the server, the same after a break.
