@@ -7,6 +7,7 @@ mod corpus;
 mod deep;
 mod dumps;
 mod export;
+mod faults;
 mod filter;
 mod get;
 mod harness;
