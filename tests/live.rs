@@ -204,11 +204,6 @@ impl Server {
         self.get_ready();
     }
 
-    /// Where it keeps its files.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Where it listens, for rdbkit.
     pub(crate) fn url(&self) -> String {
         format!("unix://{}", self.socket().display())

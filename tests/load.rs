@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -186,7 +187,7 @@ fn values_go_in_pieces_where_they_are_too_large() {
 fn databases_are_mapped_and_have_to_be_there() {
     let mut server = installed("redis-7.0.15").start_as(&["--databases", "1"]);
     let ran = load(Path::new(TUTORIAL), &server, &[]);
-    assert!(ran.code == Some(1) && ran.err().contains("the server has 1 databases; --db-map"), "{ran}");
+    assert!(ran.code == Some(1) && ran.err().contains("1 database can be selected there; --db-map"), "{ran}");
     assert_eq!(server.ask("DBSIZE", &[]), Reply::Int(8));
     loads(Path::new(TUTORIAL), &server, &["--flush", "--db-map", "*:0"]);
     assert_eq!(server.ask("DBSIZE", &[]), Reply::Int(11));
@@ -452,10 +453,15 @@ fn a_load_that_was_killed_goes_on_where_it_was() {
     let mut server = installed("redis-7.0.15").start();
     let folder = folder();
     let state = folder.path().join("state");
-    let script = r#"rdbkit load "$1" "$2" --resume "$3" --rate 4M --method commands & sleep 1.3; kill -9 $!"#;
-    shell(script).args(["sh"]).args([&dump]).args([server.url()]).args([&state]).go();
-    let before = server.ask("DBSIZE", &[]).int();
-    assert!(before > 0 && before < 60_000, "{before}");
+    let options = ["--rate", "4M", "--method", "commands", "--resume"];
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_rdbkit"));
+    killed.arg("load").arg(&dump).arg(server.url()).args(options).arg(&state);
+    let mut killed = killed.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // The second half is still to come, and what was done of the first has been noted.
+    let begun = poll(SOON, || (state.exists() && server.ask("DBSIZE", &[]).int() > 10_000).then_some(()));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(begun.is_some() && server.ask("DBSIZE", &[]).int() < 60_000);
     let args = ["load", dump.to_str().unwrap(), &server.url(), "--resume", state.to_str().unwrap()];
     let other = run(["load", TUTORIAL, &server.url(), "--resume", state.to_str().unwrap()]).refuses();
     assert!(other.contains("it belongs to another load"), "{other}");
@@ -554,19 +560,13 @@ fn is_whole(node: &mut Server) -> bool {
 fn a_cluster_gets_each_key_where_it_belongs() {
     let mut cluster = Cluster::start("redis-7.0.15");
     let (mut source, dump) = populated(20_000);
+    let slot = cluster.nodes[0].0.ask("CLUSTER KEYSLOT list", &[]).int();
+    let mut owner = [5460, 10922, 16383].iter().position(|last| slot <= *last).unwrap();
+    let slot = slot.to_string();
     for method in ["auto", "commands"] {
-        // The slot of the list goes from the first node that has it to the next; meanwhile, and when it has gone.
-        let slot = cluster.nodes[0].0.ask("CLUSTER KEYSLOT list", &[]).int();
-        let from = if slot <= 5460 {
-            0
-        } else if slot <= 10922 {
-            1
-        } else {
-            2
-        };
-        let to = (from + 1) % 3;
+        // The slot of the list goes to the next node meanwhile.
+        let (from, to) = (owner, (owner + 1) % 3);
         let (from_id, to_id) = (cluster.id(from), cluster.id(to));
-        let slot = slot.to_string();
         cluster.nodes[to].0.ask("CLUSTER SETSLOT", &[slot.as_bytes(), b"IMPORTING", &from_id]);
         cluster.nodes[from].0.ask("CLUSTER SETSLOT", &[slot.as_bytes(), b"MIGRATING", &to_id]);
         let load = go(&["load", dump.to_str().unwrap(), &cluster.url(), "--verify", "--method", method]);
@@ -580,13 +580,10 @@ fn a_cluster_gets_each_key_where_it_belongs() {
         let keys = cluster.keys();
         assert!(keys.iter().sum::<i64>() == 20_003 && keys.iter().all(|keys| *keys > 6000), "{keys:?}");
         assert_eq!(cluster.nodes[to].0.ask("DUMP list", &[]), source.ask("DUMP list", &[]));
-        // Back to where it was.
         for (node, _) in &mut cluster.nodes {
             node.ask("FLUSHALL", &[]);
         }
-        for node in [from, to] {
-            cluster.nodes[node].0.ask("CLUSTER SETSLOT", &[slot.as_bytes(), b"NODE", &from_id]);
-        }
+        owner = to;
     }
     let ran = run(["load", TUTORIAL]).args([cluster.url()]).go();
     assert!(ran.code == Some(1) && ran.err().contains("a cluster has database 0 only; --db-map"), "{ran}");

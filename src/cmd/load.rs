@@ -371,6 +371,9 @@ impl Run<'_> {
         if self.common.quiet {
             return;
         }
+        if self.args.dry_run {
+            self.show_findings();
+        }
         let verb = if self.args.dry_run { "would be loaded" } else { "loaded" };
         let rate = text::grouped((tally.loaded as f64 / seconds.max(0.001)) as u64);
         let mut line = format!("{url}: {} {verb}", text::count(tally.loaded, "key"));
@@ -400,6 +403,39 @@ impl Run<'_> {
         if let (false, Some(path)) = (is_done, &self.args.resume) {
             complain(&format!("{url}: not complete; the same command goes on ({})", path.display()));
         }
+    }
+}
+
+impl Run<'_> {
+    /// What the server is, for people.
+    fn show_findings(&self) {
+        let Site { nodes, topology, .. } = self.site;
+        let probe = &nodes[0];
+        let masters =
+            if topology.is_cluster() { format!(", a cluster of {} masters", nodes.len()) } else { String::new() };
+        let databases = if topology.is_cluster() { 1 } else { probe.databases };
+        let by = match &probe.no_restore {
+            _ if self.args.method == MethodName::Commands => "commands".to_owned(),
+            None if self.args.method == MethodName::Auto => "SET and RESTORE".to_owned(),
+            None => "RESTORE".to_owned(),
+            Some(words) => format!("commands, as RESTORE is refused: {words}"),
+        };
+        let mut facts = vec![
+            ("server", format!("{}{masters}", probe.name)),
+            ("has", format!("{} in {}", text::count(self.site.keys(), "key"), text::count(databases, "database"))),
+            ("keys go by", by),
+            ("in the form of", probe.target.to_string()),
+            ("one value", format!("{} at most, larger ones in pieces", text::bytes(probe.max_bulk))),
+        ];
+        if let Some((max, used)) = probe.max_memory {
+            let of = format!("{} of {} used, {}", text::bytes(used), text::bytes(max), probe.policy);
+            facts.push(("memory", of));
+        }
+        let mut out = String::new();
+        for (name, fact) in facts {
+            out += &format!("  {name:14} {fact}\n");
+        }
+        drop(write!(std::io::stdout(), "{out}"));
     }
 }
 

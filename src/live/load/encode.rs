@@ -286,7 +286,7 @@ impl<'p> Encoder<'p> {
             return (db != 0).then(|| format!("a cluster has database 0 only; {hint}"));
         }
         let databases = self.shared.probe().databases;
-        (db >= databases).then(|| format!("the server has {databases} databases; {hint}"))
+        (db >= databases).then(|| format!("{} can be selected there; {hint}", text::count(databases, "database")))
     }
 
     /// Chooses how a key goes.

@@ -276,8 +276,9 @@ impl Lane {
         crew.ledger.change(|tally| tally.loaded += loaded);
         for (i, verdict) in later {
             if let Err(e) = mender.mend(&self.place, packet, i, verdict) {
-                crew.ledger.fail(e);
-                break;
+                // The packet is not done, and nothing that comes after it counts as done.
+                crew.ledger.fail(crew.site.endpoint.at(self.place.clone()).name_it(e));
+                return (done, Err(Error::connection("the load has failed")));
             }
         }
         (done, outcome)
