@@ -5,6 +5,7 @@
 mod check;
 mod corpus;
 mod deep;
+mod dump;
 mod dumps;
 mod export;
 mod faults;

@@ -33,7 +33,7 @@ const ODD: [&str; 5] = [
 ];
 
 /// How long servers may take to become the same.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 /// What Redis 6.2 can load, but has not saved itself.
 const UP_TO_6_2: [&str; 14] = [
@@ -115,7 +115,7 @@ fn load(dump: &Path, method: &str, to: &Server) {
 
 /// A number that time has changed since it was the same for both servers: it is between these two.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Between(i64, i64);
+pub(crate) struct Between(pub(crate) i64, pub(crate) i64);
 
 impl Between {
     fn meets(self, other: Between) -> bool {
@@ -124,31 +124,31 @@ impl Between {
 }
 
 /// Where a key is.
-type Place = (u64, Vec<u8>);
+pub(crate) type Place = (u64, Vec<u8>);
 
 /// What a server says of a key.
 #[derive(Debug)]
-struct Facts {
+pub(crate) struct Facts {
     kind: Vec<u8>,
     encoding: Reply,
     /// How often or how long ago it was used.
     used: Between,
-    expiry: Between,
+    pub(crate) expiry: Between,
     digest: Reply,
     /// What its digest lacks.
     detail: Reply,
 }
 
 /// All that a server has.
-struct Contents {
+pub(crate) struct Contents {
     digest: Reply,
     functions: Option<Reply>,
-    scripts: String,
-    keys: BTreeMap<Place, Facts>,
+    pub(crate) scripts: String,
+    pub(crate) keys: BTreeMap<Place, Facts>,
 }
 
 impl Contents {
-    fn of(server: &mut Server) -> Contents {
+    pub(crate) fn of(server: &mut Server) -> Contents {
         let mut keys = BTreeMap::new();
         for db in 0..16 {
             server.ask("SELECT", &[db.to_string().as_bytes()]);
@@ -170,7 +170,7 @@ impl Contents {
     }
 
     /// What the other has not got in the same way: a line each.
-    fn differences(&self, other: &Contents, way: Way) -> Vec<String> {
+    pub(crate) fn differences(&self, other: &Contents, way: Way) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.digest != other.digest {
             wrong.push("DEBUG DIGEST differs".into());
@@ -293,7 +293,7 @@ fn field_expiries(server: &mut Server, key: &[u8]) -> Reply {
 }
 
 /// The dumps of these servers that a server without modules can load.
-fn dumps_of(servers: &[&str]) -> Vec<Case> {
+pub(crate) fn dumps_of(servers: &[&str]) -> Vec<Case> {
     let mut cases = cases();
     cases.retain(|case| servers.contains(&case.server.as_str()));
     cases.retain(|case| !NOT_LOADED.contains(&case.name.as_str()) && !ODD.contains(&case.id().as_str()));
@@ -324,7 +324,7 @@ pub(crate) fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }
 
-fn prepare(servers: &mut [Server], case: &Case) {
+pub(crate) fn prepare(servers: &mut [Server], case: &Case) {
     // Redis 4.0 did not save the counters yet; setting an expiry counts then.
     let has_counters = case.name.ends_with("_lfu") && !case.server.starts_with("redis-4.0");
     let policy: &[u8] = if has_counters { b"allkeys-lfu" } else { b"noeviction" };

@@ -1,15 +1,16 @@
 //! `rdbkit load`: dumps and fixtures into a live server or cluster.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use rdbkit::live::Endpoint;
 use rdbkit::live::load::{
     Load, Method, Note, OnExists, Plan, Purpose, Site, Start, State, Taken, Tally, wait_until_ready,
 };
+use rdbkit::live::{Endpoint, is_url};
 use rdbkit::model::TtlRule;
 use rdbkit::pipeline::{Input, open};
 use rdbkit::{Error, Result, json, text};
@@ -27,21 +28,22 @@ use crate::progress::Progress;
 /// No key that exists is touched unless --on-exists replace says so; those and every other key that the server refuses
 /// are named, and the exit status is then 1. --resume goes on after a break: no key is lost, none is loaded twice.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "rdbkit load [OPTIONS] FILE… URL",
+    after_help = "Examples:
   rdbkit load dump.rdb redis://localhost
   rdbkit load dump.rdb redis://localhost --dry-run
   rdbkit load fixtures/ redis://localhost:6380 --flush --wait 30s
   rdbkit load dump.rdb rediss://loader@db.example:6380 --password-file secret --tls-ca ca.pem
   rdbkit load a.rdb b.rdb redis://node1:7000 --on-exists replace --db-map '*:0'
   rdbkit load dump.rdb redis://localhost --key 'user:*' --prefix-add 'old:' --ttl strip
-  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson --verify")]
+  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson --verify"
+)]
 pub(crate) struct LoadArgs {
-    /// What to load: files, a directory of files, or '-' for standard input
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// The server, or a node of the cluster
-    #[arg(required = true, value_name = "URL")]
-    url: String,
+    /// What to load: files, directories of files, or '-' for standard input; and last the server, or a node of the
+    /// cluster
+    #[arg(required = true, value_name = "FILE… URL")]
+    places: Vec<OsString>,
     /// How keys go over: in the form that the server executes fastest; by RESTORE; or by the commands that applications
     /// use, where RESTORE is not allowed
     #[arg(long, value_enum, default_value = "auto")]
@@ -118,8 +120,9 @@ enum OnLossName {
 
 impl LoadArgs {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let endpoint = self.server.endpoint(&self.url)?;
-        let files = expand(&self.files)?;
+        let (url, files) = self.places()?;
+        let endpoint = self.server.endpoint(url)?;
+        let files = expand(&files)?;
         let mut inputs = files.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
         let origin = inputs[0].reader.origin().clone();
         let (mut state, is_resumed) = self.state(&endpoint, &inputs)?;
@@ -149,6 +152,16 @@ impl LoadArgs {
         }
         let differing = verified.map_or(0, |tally| tally.refused);
         Ok(if before + self.not_taken(&tally) + differing == 0 { Outcome::Yes } else { Outcome::No })
+    }
+
+    /// The server, and what is to be loaded.
+    fn places(&self) -> Result<(&str, Vec<PathBuf>)> {
+        let url = self.places.split_last().filter(|(url, files)| is_url(url) && !files.is_empty());
+        let (url, files) = url.ok_or_else(|| {
+            let forms = "redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH";
+            Error::usage(format!("load takes files, and behind them the server: {forms}"))
+        })?;
+        Ok((url.to_str().unwrap_or_default(), files.iter().map(PathBuf::from).collect()))
     }
 
     /// Keys that were not taken against what was wanted.

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod dump;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
@@ -52,6 +53,7 @@ enum Command {
     Convert(Box<convert::Convert>),
     Split(split::Split),
     Load(Box<load::LoadArgs>),
+    Dump(Box<dump::Dump>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -69,6 +71,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
         Command::Load(load) => load.run(common),
+        Command::Dump(dump) => dump.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }
