@@ -116,7 +116,13 @@ impl AofFile {
 
     fn commands(&mut self, mut commands: Commands<impl Read>) -> Result<()> {
         let (mut words, mut open) = (Words::default(), None);
-        while let Some(offset) = commands.next_command(&mut words)? {
+        loop {
+            let next = commands.next_command(&mut words);
+            if let (Err(e), None) = (&next, open) {
+                // Annotations in front of it are sound.
+                self.sound_to = e.offset().unwrap_or(self.sound_to);
+            }
+            let Some(offset) = next? else { break };
             if let Some(time) = commands.timestamp() {
                 let (first, last) = self.times.unwrap_or((time, time));
                 if time < last {

@@ -140,7 +140,8 @@ impl<R: Read> Commands<R> {
                 self.line.push(other);
                 return Err(Error::malformed("command: a line without end").at(start));
             }
-            // The last line of a file that was typed need not end; that of a frame must.
+            Some(_) if self.is_strict => return Err(Error::truncated().at(start)),
+            // The last line of a file that was typed need not end.
             Some(other) => self.line.push(other),
         }
         if self.line.last() == Some(&b'\r') {
