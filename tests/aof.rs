@@ -78,7 +78,7 @@ fn every_cut_is_sound_up_to_where_the_servers_own_tool_says() {
         let code = run(["check"]).args([&cut]).go().code;
         assert_eq!(code, Some(if is_whole { 0 } else { 1 }), "cut by {back} bytes");
     }
-    assert!(in_transactions > 2, "only {in_transactions} cuts were within a transaction");
+    assert!(in_transactions > 0, "no cut was between the commands of a transaction");
 }
 
 #[test]

@@ -118,9 +118,13 @@ impl AofFile {
         let (mut words, mut open) = (Words::default(), None);
         loop {
             let next = commands.next_command(&mut words);
-            if let (Err(e), None) = (&next, open) {
+            let at = match &next {
+                Ok(found) => *found,
+                Err(e) => e.offset(),
+            };
+            if let (Some(at), None) = (at, open) {
                 // Annotations in front of it are sound.
-                self.sound_to = e.offset().unwrap_or(self.sound_to);
+                self.sound_to = at;
             }
             let Some(offset) = next? else { break };
             if let Some(time) = commands.timestamp() {
