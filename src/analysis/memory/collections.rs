@@ -27,6 +27,16 @@ struct Found {
 impl MemoryModel {
     pub(super) fn collection(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
         use RdbType::*;
+        // Whoever loads a blob with more in it than its limits makes a table of it.
+        let limit = match (value.rdb_type, value.kind()) {
+            (SetIntset, _) => self.limits.intset_entries,
+            (_, Kind::Set) => self.limits.set_entries,
+            (_, Kind::Zset) => self.limits.zset_entries,
+            _ => self.limits.hash_entries,
+        };
+        if self.loaded && value.count(scratch)?.is_some_and(|count| count > limit) {
+            return self.elements_of(value, scratch);
+        }
         match value.rdb_type {
             SetIntset => self.intset(value),
             SetListpack if self.facts.server.redis(7, 2) => self.blob_of(value, 1, 0),
