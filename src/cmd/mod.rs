@@ -9,6 +9,7 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod man;
+pub(crate) mod repair;
 pub(crate) mod split;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,7 @@ enum Command {
     Get(get::Get),
     Export(export::Export),
     Check(check::Check),
+    Repair(repair::RepairCommand),
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
@@ -63,6 +65,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Get(get) => get.run(common),
         Command::Export(export) => export.run(common),
         Command::Check(check) => check.run(common),
+        Command::Repair(repair) => repair.run(common),
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
