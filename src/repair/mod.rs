@@ -21,6 +21,7 @@ pub use quarantine::Quarantine;
 pub use source::Seal;
 
 use crate::codec::crc64::Burst;
+use crate::codec::{Cursor, opcode};
 use crate::error::{Error, Result};
 use crate::model::Target;
 use crate::pipeline::{Meter, Output, Source, run};
@@ -194,12 +195,16 @@ impl Repair {
     /// Writes what is sound to `output`. The caller completes it with [`Output::finish`].
     pub fn run(self, threads: NonZeroUsize, output: &mut Output, told: Told<'_>) -> Result<Report> {
         let Repair { repairs, opened, path } = self;
+        let is_suspicious = matches!(opened.seal, Seal::Wrong | Seal::Off) && deserves_suspicion(&path, repairs)?;
         let mut names = Names::new(repairs.duplicates);
         let target = Arc::new(Target::of(&opened.origin));
         let surgeon = || Surgeon::new(&target, repairs, &names.seeds);
         if repairs.duplicates == Duplicates::Last {
             let (surveyed, mut ids) = (Opened::open(&path, repairs.use_checksum)?, Vec::new());
             let mut salvager = surveyed.salvager(repairs.max_record);
+            if is_suspicious {
+                salvager.suspect();
+            }
             let meter = Meter::default();
             run(&mut salvager, threads, &meter, surgeon, |outcome: &mut Outcome| {
                 ids.extend(outcome.items.iter().filter_map(|item| item.id()));
@@ -215,6 +220,9 @@ impl Repair {
         let meter = meter.clone();
         let mut stitcher = Stitcher::new(&target, names, output, told, report);
         let mut salvager = opened.salvager(repairs.max_record);
+        if is_suspicious {
+            salvager.suspect();
+        }
         run(&mut salvager, threads, &meter, surgeon, |outcome| {
             stitcher.take(outcome)?;
             Ok(ControlFlow::Continue(()))
@@ -224,5 +232,48 @@ impl Repair {
         report.closed = salvager.ending() == Some(Ending::Closed);
         report.unreadable = salvager.read_error();
         Ok(report)
+    }
+}
+
+/// Whether records must be suspected of having swallowed others: the size hints speak of more keys than can be read, and
+/// with suspicion more can. Reads the input for this.
+fn deserves_suspicion(path: &Path, repairs: Repairs) -> Result<bool> {
+    let open = || -> Result<Salvager> { Ok(Opened::open(path, repairs.use_checksum)?.salvager(repairs.max_record)) };
+    let plain = Counted::of(open()?);
+    if plain.is_cut || plain.found + plain.gaps >= plain.said {
+        return Ok(false);
+    }
+    let mut suspicious = open()?;
+    suspicious.suspect();
+    Ok(Counted::of(suspicious).found > plain.found)
+}
+
+/// What can be read of an input.
+struct Counted {
+    /// Keys as the size hints say.
+    said: u64,
+    /// Keys.
+    found: u64,
+    /// Stretches that are no records.
+    gaps: u64,
+    is_cut: bool,
+}
+
+impl Counted {
+    fn of(mut salvager: Salvager) -> Counted {
+        let (mut batch, mut gaps) = (Salvager::batch(&salvager), Vec::new());
+        let mut counted = Counted { said: 0, found: 0, gaps: 0, is_cut: false };
+        while Salvager::fill(&mut salvager, &mut batch, &mut gaps) {
+            counted.gaps += gaps.len() as u64;
+            counted.found += batch.keys();
+            for i in 0..batch.len() {
+                let mut cur = Cursor::new(batch.unit_bytes(i));
+                if cur.u8().is_ok_and(|code| code == opcode::RESIZEDB) {
+                    counted.said += cur.length().unwrap_or_default();
+                }
+            }
+        }
+        counted.is_cut = salvager.ending() == Some(Ending::Cut);
+        counted
     }
 }

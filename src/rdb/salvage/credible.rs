@@ -11,10 +11,13 @@ use std::sync::Arc;
 use super::super::measure::{Measure, Unit};
 use super::trailer;
 use crate::codec::{Cursor, Str, opcode};
-use crate::model::{Dialect, Origin, RdbType, Scratch, Value};
+use crate::model::{Dialect, Element, Origin, RdbType, Scratch, Value};
 
 /// The evidence that makes a chain of records credible.
-const SURE: u32 = 48;
+pub(super) const SURE: u32 = 48;
+
+/// The evidence that is enough where the end of the file follows.
+const ENOUGH: u32 = 20;
 
 /// How many records must follow each other, unless the end of the file does.
 const RECORDS: usize = 3;
@@ -50,6 +53,8 @@ pub(super) struct Place {
     pub(super) at: usize,
     /// The records must go on beyond this place.
     pub(super) beyond: usize,
+    /// The evidence that there must be in front of it.
+    pub(super) before: u32,
     /// How many places were tried before.
     pub(super) scanned: u64,
     /// How far the input can go on at most, from the first of the bytes.
@@ -61,8 +66,8 @@ pub(super) struct Place {
 enum Seen {
     /// A record, with so much evidence, and where the next one begins.
     Record { bits: u32, next: usize },
-    /// The end of the file.
-    End,
+    /// The end of the file, with so much evidence.
+    End(u32),
     /// The bytes end within a record, and nothing follows.
     Cut,
     /// Neither.
@@ -103,11 +108,12 @@ struct Habits {
     text: u64,
     first_bytes: [bool; 256],
     last_key: Vec<u8>,
+    longest: usize,
 }
 
 impl Default for Habits {
     fn default() -> Habits {
-        Habits { keys: 0, text: 0, first_bytes: [false; 256], last_key: Vec::new() }
+        Habits { keys: 0, text: 0, first_bytes: [false; 256], last_key: Vec::new(), longest: 0 }
     }
 }
 
@@ -117,11 +123,19 @@ impl Judge {
         self.seen.clear();
     }
 
+    /// Whether the database that a record names, and behind which bytes go on at `next`, is likely: servers write a size
+    /// hint behind each, and have 16 unless they are told otherwise.
+    pub(super) fn hinted(&self, bytes: &[u8], next: usize, db: u64) -> bool {
+        const USUAL: u64 = 16;
+        let is_hinted = bytes.get(next) == Some(&opcode::RESIZEDB);
+        is_hinted || db < USUAL || !self.habits.first_bytes[opcode::RESIZEDB as usize] || next >= bytes.len()
+    }
+
     /// Learns from a sound record.
     #[inline]
     pub(super) fn learn(&mut self, bytes: &[u8], start: usize, ordinal: usize) {
         self.habits.first_bytes[bytes[start] as usize] = true;
-        if ordinal.is_multiple_of(16) {
+        if ordinal < 64 || ordinal.is_multiple_of(16) {
             self.learn_key(bytes, start);
         }
     }
@@ -132,6 +146,7 @@ impl Judge {
             && let Ok(key) = Str::take(&mut cur, &mut self.buf)
         {
             self.habits.keys += 1;
+            self.habits.longest = self.habits.longest.max(key.len());
             self.habits.text += u64::from(is_text(key));
             self.habits.last_key.clear();
             self.habits.last_key.extend_from_slice(&key[..key.len().min(64)]);
@@ -145,7 +160,7 @@ impl Judge {
             return Chain::No;
         }
         let needed = 64 - place.scanned.leading_zeros() + MARGIN;
-        let (mut bits, mut at) = (0, place.at);
+        let (mut bits, mut at, mut after) = (0, place.at, 0);
         let mut probe = measure.clone();
         self.path.clear();
         loop {
@@ -160,28 +175,39 @@ impl Judge {
             let is_first = self.path.is_empty();
             match seen {
                 Seen::Record { bits: first, .. } if is_first && first < needed => return Chain::No,
+                Seen::Record { .. } if at >= place.beyond && after == 0 && bits < place.before => return Chain::No,
                 Seen::Record { bits: more, next } => {
                     self.path.push(at);
                     bits += more;
+                    after += usize::from(at >= place.beyond);
                     at = next;
                 }
                 Seen::Short => return Chain::Short,
-                Seen::End => return Chain::Credible(bits.max(SURE)),
-                Seen::Cut if bits >= SURE / 2 && at > place.beyond => return Chain::Credible(bits),
-                Seen::Cut | Seen::Nothing => {
+                // Nothing is lost by taking this for the end, if all before it is a gap.
+                Seen::End(_) if is_first && place.beyond == 0 => return Chain::Credible(SURE),
+                Seen::End(more) if !is_first && bits + more >= ENOUGH => return Chain::Credible(bits + more),
+                Seen::Cut if bits >= SURE && after >= RECORDS => return Chain::Credible(bits),
+                Seen::End(_) | Seen::Cut | Seen::Nothing => {
                     // No way that leads here leads on.
                     let Judge { path, seen, .. } = self;
                     path.drain(..).for_each(|at| _ = seen.insert(at, Seen::Nothing));
                     return Chain::No;
                 }
             }
-            let records = self.path.len();
-            if bits >= SURE && records >= RECORDS && at > place.beyond {
+            if bits >= SURE && after >= RECORDS {
                 return Chain::Credible(bits);
             }
-            if records >= LONGEST && at > place.beyond {
+            if after >= LONGEST {
                 return Chain::No;
             }
+        }
+    }
+
+    /// The evidence that a measured record is one.
+    pub(super) fn evidence(&mut self, measure: &Measure, bytes: &[u8], at: usize, whole: bool) -> u32 {
+        match self.look(&mut measure.clone(), bytes, at, whole, u64::MAX) {
+            Seen::Record { bits, .. } => bits,
+            _ => 0,
         }
     }
 
@@ -209,7 +235,8 @@ impl Judge {
         self.spent += (cur.pos() - at) as u64;
         match measured {
             Ok(Unit::Eof) => match (cur.rest().len().cmp(&trailer(&probe.origin)), whole) {
-                (Ordering::Equal, true) => Seen::End,
+                // Eight zeros stand for no checksum.
+                (Ordering::Equal, true) => Seen::End(if cur.rest() == [0; 8] { SURE } else { 12 }),
                 (Ordering::Greater, _) | (_, true) => Seen::Nothing,
                 (_, false) => Seen::Short,
             },
@@ -249,7 +276,7 @@ impl Judge {
                     let next = bytes.get(end);
                     return Some(if next == Some(&opcode::RESIZEDB) { 16 } else { 4 });
                 }
-                opcode::RESIZEDB => return Some(6),
+                opcode::RESIZEDB => return Some(if known { 12 } else { 4 }),
                 opcode::AUX => {
                     let name = Str::take(&mut cur, &mut self.buf).ok()?;
                     return is_text(name).then_some(8 + 2 * name.len().min(8) as u32);
@@ -270,18 +297,20 @@ impl Judge {
 
     fn weigh_key(&mut self, code: u8, mut cur: Cursor<'_>, origin: &Arc<Origin>) -> Option<u32> {
         /// So many keys make a habit.
-        const HABIT: u64 = 20;
+        const HABIT: u64 = 3;
         let key = Str::take(&mut cur, &mut self.buf).ok()?;
         let text = is_text(key);
-        let Habits { keys, text: texts, last_key, .. } = &self.habits;
-        if !text && *keys > HABIT && keys == texts {
+        let Habits { keys, text: texts, longest, last_key, .. } = &self.habits;
+        let is_unusual = !text && keys == texts || key.len() > 4 * longest + 64;
+        if is_unusual && *keys > HABIT {
             return None;
         }
         if key.is_empty() {
             return Some(0);
         }
         let shared = key.iter().zip(last_key).take_while(|(a, b)| a == b).count();
-        let mut bits = if text { (key.len() as u32 * 5 / 4).min(20) } else { 0 };
+        let is_short = key.len() <= 1024;
+        let mut bits = if text && is_short { (key.len() as u32 * 5 / 4).min(20) } else { 0 };
         bits += (shared as u32 * 4).min(16);
         let rdb_type = RdbType::resolve(code, origin)?;
         let value = Value { rdb_type, bytes: cur.rest(), origin };
@@ -297,8 +326,10 @@ fn weigh_value(value: Value<'_>, scratch: &mut Scratch) -> Option<u32> {
     value
         .each(scratch, |element| {
             elements = elements.saturating_add(1);
-            if let crate::model::Element::Item(item) | crate::model::Element::Field { value: item, .. } = element {
-                texts = texts.saturating_add(u32::from(is_text(item)));
+            if let Element::Item(item) | Element::Field { value: item, .. } | Element::Scored { member: item, .. } =
+                element
+            {
+                texts = texts.saturating_add(u32::from(item.len() > 1 && is_text(item)));
             }
             Ok(())
         })
@@ -311,7 +342,11 @@ fn weigh_value(value: Value<'_>, scratch: &mut Scratch) -> Option<u32> {
         },
         _ if elements == 0 => 0,
         List | Set | Zset | Zset2 | Hash | ValkeyHash | HashMetadata | HashMetadataPreGa | Array => {
-            (3 * elements + 2 * texts).min(24)
+            if texts > 0 {
+                elements.min(4) + (3 * texts).min(20)
+            } else {
+                1
+            }
         }
         Module2 => 16,
         _ => 28,

@@ -19,7 +19,7 @@ use super::reader::key_at;
 use crate::codec::{Cursor, opcode};
 use crate::error::Error;
 use crate::model::{Batch, Mark, Origin};
-use credible::{Chain, Judge};
+use credible::{Chain, Judge, SURE};
 
 /// Bytes of the file in a batch, unless a single record is larger.
 const BATCH: usize = 1 << 20;
@@ -75,6 +75,7 @@ pub struct Salvager {
     next_gap: Option<NextGap>,
     read_error: Option<Error>,
     ending: Option<Ending>,
+    suspicious: bool,
 }
 
 struct NextGap {
@@ -141,7 +142,14 @@ impl Salvager {
             next_gap: None,
             read_error: None,
             ending: None,
+            suspicious: false,
         }
+    }
+
+    /// Looks into every record for others that it may have swallowed: slow, and only for files that are known to lack
+    /// keys.
+    pub fn suspect(&mut self) {
+        self.suspicious = true;
     }
 
     /// An empty batch for [`Salvager::fill`].
@@ -173,23 +181,28 @@ impl Salvager {
                 return !gaps.is_empty();
             }
             let (measured, stop) = self.units();
-            let sound = match stop {
-                Stop::Full => measured.marks.len().saturating_sub(HELD),
-                Stop::End => {
-                    self.ending = Some(Ending::Closed);
-                    self.give(batch, &measured, measured.marks.len());
-                    return !gaps.is_empty() || !batch.is_empty();
-                }
+            let all = measured.marks.len();
+            let (mut sound, mut is_end) = match stop {
+                Stop::Full => (all.saturating_sub(HELD), false),
+                Stop::End => (all, true),
+                Stop::Damage(e) => (self.resync(&measured, e), false),
                 Stop::Short => {
                     self.measure = measured.state(0).clone();
                     self.top_up(self.have.max(BATCH / 2).saturating_mul(2));
                     continue;
                 }
-                Stop::Damage(e) => self.resync(&measured, e),
             };
-            if sound > 0 {
+            if let Some(unit) = self.swallower(&measured, sound) {
+                (sound, is_end) = (unit, false);
+            }
+            if sound > 0 || is_end {
                 self.give(batch, &measured, sound);
-                return true;
+            }
+            if is_end {
+                self.ending = Some(Ending::Closed);
+            }
+            if sound > 0 || is_end {
+                return !gaps.is_empty() || !batch.is_empty();
             }
         }
     }
@@ -212,6 +225,11 @@ impl Salvager {
                 Ok(Unit::Eof) if self.is_end(cur) => break Stop::End,
                 Ok(Unit::Eof) if !self.at_end && cur.rest().len() <= 64 => break Stop::Short,
                 Ok(Unit::Eof) => break Stop::Damage(Error::malformed("end mark: it is not the end")),
+                Ok(Unit::Record { .. })
+                    if bytes[start] == opcode::SELECTDB && !self.judge.hinted(bytes, cur.pos(), self.measure.db) =>
+                {
+                    break Stop::Damage(Error::malformed("database: its number is none that the file has"));
+                }
                 Ok(Unit::Record { end, .. }) => {
                     self.judge.learn(bytes, start, known);
                     measured.marks.push(Mark { start, end });
@@ -332,15 +350,56 @@ impl Salvager {
         self.top_up(damaged + BATCH);
         self.judge.forget();
         let reach = self.reach();
+        // What is there now must be less likely: the evidence of each record with all behind it.
+        let mut rivals = vec![1; measured.marks.len() - held];
+        for i in (0..rivals.len()).rev() {
+            let behind = rivals.get(i + 1).copied().unwrap_or(1);
+            rivals[i] = self.evidence(measured, held + i).saturating_add(behind);
+        }
         for at in first..damaged {
             let unit = measured.marks.partition_point(|mark| mark.start <= at) - 1;
             if measured.start(unit) == at {
                 continue;
             }
-            let measure = measured.state(unit);
-            let place = credible::Place { at, beyond: damaged, scanned: (at - first) as u64, reach };
-            if let Chain::Credible(bits) = self.judge.chain(measure, &self.buf[..self.have], place, self.at_end) {
+            let before = rivals[unit - held];
+            let place = credible::Place { at, beyond: damaged, before, scanned: (at - first) as u64, reach };
+            let chain = self.judge.chain(measured.state(unit), &self.buf[..self.have], place, self.at_end);
+            if let Chain::Credible(bits) = chain {
                 return Some((unit, at, bits));
+            }
+        }
+        None
+    }
+
+    fn evidence(&mut self, measured: &Measured, i: usize) -> u32 {
+        self.judge.evidence(measured.state(i), &self.buf[..self.have], measured.start(i), self.at_end)
+    }
+
+    /// Where keys are known to be lacking: the first of these records within which others begin that go on behind it, as
+    /// when its length is too large and yet ends where another record does.
+    fn swallower(&mut self, measured: &Measured, sound: usize) -> Option<usize> {
+        /// A smaller one can't have swallowed much.
+        const SMALL: usize = 48;
+        if !self.suspicious {
+            return None;
+        }
+        self.top_up(measured.end + BATCH / 4);
+        self.judge.forget();
+        let reach = self.reach();
+        for unit in 0..sound {
+            let (start, end) = (measured.start(unit), measured.start(unit + 1));
+            if end - start < SMALL {
+                continue;
+            }
+            for at in start + 2..end {
+                let place = credible::Place { at, beyond: end, before: SURE, scanned: (at - start) as u64, reach };
+                let chain = self.judge.chain(measured.state(unit), &self.buf[..self.have], place, self.at_end);
+                if let Chain::Credible(bits) = chain {
+                    self.measure = measured.state(unit).clone();
+                    let why = Error::malformed("length: other records begin within the record");
+                    self.next_gap = Some(NextGap { len: at - start, why: self.located(why, start), bits });
+                    return Some(unit);
+                }
             }
         }
         None
@@ -358,7 +417,7 @@ impl Salvager {
                     break;
                 }
             }
-            let place = credible::Place { at, beyond: 0, scanned, reach: self.reach() };
+            let place = credible::Place { at, beyond: 0, before: 0, scanned, reach: self.reach() };
             match self.judge.chain(&self.measure, &self.buf[..self.have], place, self.at_end) {
                 Chain::Credible(bits) => {
                     return self.push_gap(at, why.take().unwrap_or_else(goes_on), Some(bits), false);
