@@ -31,8 +31,8 @@ impl Random {
 /// Every key of a dump with all that belongs to it.
 type Keys = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
 
-/// The keys, where each record begins, and where the last one ends.
-fn keys(bytes: &[u8]) -> Option<(Keys, Vec<usize>)> {
+/// The keys, and where the records of keys begin, with their databases.
+fn keys(bytes: &[u8]) -> Option<(Keys, Vec<(usize, u64)>)> {
     let mut reader = Reader::new(Box::new(Cursor::new(bytes.to_vec()))).ok()?;
     reader.verify(false);
     let (mut keys, mut starts) = (Keys::new(), Vec::new());
@@ -41,7 +41,7 @@ fn keys(bytes: &[u8]) -> Option<(Keys, Vec<usize>)> {
             let facts = format!("{:?} {:?} {:?} ", entry.expiry, entry.eviction, entry.value.rdb_type).into_bytes();
             let all = [&facts, entry.meta, b" ", entry.member_expiries, b" ", entry.value.bytes].concat();
             keys.insert((entry.db, entry.key.to_vec()), all);
-            starts.push(usize::try_from(entry.offset).unwrap());
+            starts.push((usize::try_from(entry.offset).unwrap(), entry.db));
         }
         Ok(())
     };
@@ -76,7 +76,7 @@ struct Counts {
     swaps: usize,
 }
 
-fn variants(bytes: &[u8], starts: &[usize], counts: Counts, random: &mut Random) -> Vec<Variant> {
+fn variants(bytes: &[u8], starts: &[(usize, u64)], counts: Counts, random: &mut Random) -> Vec<Variant> {
     let mut all = Vec::new();
     let len = bytes.len();
     for _ in 0..counts.cuts {
@@ -96,11 +96,13 @@ fn variants(bytes: &[u8], starts: &[usize], counts: Counts, random: &mut Random)
         all.push(Variant { damage: Damage::Overwrite, at, len: 10, bytes });
     }
     for _ in 0..counts.swaps {
-        if starts.len() < 4 {
+        // Two records of one database, which stay in it.
+        let pairs: Vec<_> = starts.windows(3).filter(|three| three.iter().all(|(_, db)| *db == three[0].1)).collect();
+        if pairs.is_empty() {
             break;
         }
-        let i = random.below(starts.len() - 2);
-        let (a, b, c) = (starts[i], starts[i + 1], starts[i + 2]);
+        let [(a, _), (b, _), (c, _)] = pairs[random.below(pairs.len())] else { unreachable!() };
+        let (a, b, c) = (*a, *b, *c);
         let swapped = [&bytes[..a], &bytes[b..c], &bytes[a..b], &bytes[c..]].concat();
         all.push(Variant { damage: Damage::Swap, at: a, len: c - a, bytes: swapped });
     }
@@ -202,13 +204,13 @@ fn verbose() -> bool {
 }
 
 /// How many keys the damage touches.
-fn damaged_keys(starts: &[usize], end: usize, variant: &Variant) -> usize {
+fn damaged_keys(starts: &[(usize, u64)], end: usize, variant: &Variant) -> usize {
     if variant.damage == Damage::Swap {
         return 0;
     }
     let last = variant.at + variant.len;
-    let ends = starts[1.min(starts.len())..].iter().copied().chain([end - 9]);
-    starts.iter().zip(ends).filter(|(start, end)| **start < last && *end > variant.at).count()
+    let ends = starts.iter().skip(1).map(|(start, _)| *start).chain([end - 9]);
+    starts.iter().zip(ends).filter(|((start, _), end)| *start < last && *end > variant.at).count()
 }
 
 /// The same dump, as with `rdbchecksum no`.
@@ -309,4 +311,63 @@ fn nearly_all_of_a_large_dump_survives() {
         assert_eq!(tallies[&Damage::Cut].share(), 1.0, "all keys before a cut are kept");
         assert!(tallies.values().all(|tally| tally.worst >= Some(0.99)), "{tallies:?}");
     }
+}
+
+/// What a real server says of a dump: nothing if it refuses it or crashes, else a digest of all data.
+fn digest(server: &str, dump: &std::path::Path) -> Option<Vec<u8>> {
+    let mut server = installed(server).tries(dump)?;
+    server.ask("DEBUG SET-ACTIVE-EXPIRE 0", &[]);
+    let functions = server.ask("FUNCTION LIST WITHCODE", &[]);
+    Some([server.ask("DEBUG DIGEST", &[]).text(), format!("{functions:?}").as_bytes()].concat())
+}
+
+/// What came of damage that real servers were shown.
+#[derive(Default, Debug)]
+struct Judged {
+    shown: u64,
+    refused: u64,
+    differing: u64,
+    /// Loaded with other data, with no checksum to tell.
+    silent: u64,
+    started: u64,
+}
+
+#[test]
+fn what_servers_refuse_or_misread_is_found_and_what_is_repaired_starts() {
+    let count = if is_full() { 100 } else { 5 };
+    let counts = Counts { cuts: count / 5, flips: count, overwrites: count / 2, swaps: 0 };
+    let bench = Bench::new();
+    let mut judged = Judged::default();
+    for (server, name) in [("redis-7.0.15", "small"), ("redis-8.10.2", "small"), ("valkey-9.1.2", "small")] {
+        let sealed = crate::corpus::case(server, name).bytes();
+        let (_, starts) = keys(&sealed).unwrap();
+        for (bytes, is_sealed) in [(unsealed(&sealed), false), (sealed, true)] {
+            std::fs::write(bench.damaged(), &bytes).unwrap();
+            let truth = digest(server, &bench.damaged()).expect("a sound dump is loaded");
+            for variant in variants(&bytes, &starts, counts, &mut Random(41)) {
+                std::fs::write(bench.damaged(), &variant.bytes).unwrap();
+                let (said, is_found) = (digest(server, &bench.damaged()), bench.is_found());
+                let Variant { damage, at, .. } = variant;
+                judged.shown += 1;
+                match said {
+                    None => {
+                        judged.refused += 1;
+                        assert!(is_found, "{server} refuses {damage:?} at {at} (sealed: {is_sealed}), we don't");
+                        bench.repair().expect("something can be made of it");
+                        let after = digest(server, &bench.repaired());
+                        assert!(after.is_some(), "{server} does not start after {damage:?} at {at} was repaired");
+                        judged.started += 1;
+                    }
+                    Some(said) if said != truth => {
+                        judged.differing += 1;
+                        judged.silent += u64::from(!is_found);
+                        assert!(is_found || !is_sealed, "{server} reads {damage:?} at {at} otherwise, we don't tell");
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+    println!("{judged:?}");
+    assert!(judged.refused > 10, "{judged:?}");
 }

@@ -74,6 +74,11 @@ impl Installed {
         Server::start(self.clone(), Some(dump))
     }
 
+    /// Starts it with a dump as its data, which it looks at as closely as it can; nothing if it refuses, or crashes.
+    pub(crate) fn tries(&self, dump: &Path) -> Option<Server> {
+        Server::try_start(self.clone(), dump)
+    }
+
     /// Starts it with `appendonly yes` on a copy of this directory.
     pub(crate) fn start_from_aof(&self, folder: &Path) -> Server {
         Server::start(self.clone(), Some(folder))
@@ -104,11 +109,25 @@ struct Life {
 /// Ends the server when nobody holds the other end of the standard input any more, and not before.
 const KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & cat > /dev/null; kill -9 $!"#;
 
+/// The same, and writes into the log when the server has ended by itself.
+const WATCHFUL_KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & p=$!
+(while kill -0 $p 2> /dev/null; do sleep 0.02; done; echo '[the server has ended]') & cat > /dev/null; kill -9 $p"#;
+
+const ENDED: &str = "[the server has ended]";
+
 impl Life {
     fn begin(command: &[&OsStr], log: &Path) -> Life {
+        Life::kept_by(KEEPER, command, log)
+    }
+
+    fn watched(command: &[&OsStr], log: &Path) -> Life {
+        Life::kept_by(WATCHFUL_KEEPER, command, log)
+    }
+
+    fn kept_by(script: &str, command: &[&OsStr], log: &Path) -> Life {
         let log = File::create(log).unwrap();
         let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "sh"]).args(command);
+        keeper.args(["-c", script, "sh"]).args(command);
         keeper.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut keeper = keeper.spawn().unwrap();
         Life { stdin: keeper.stdin.take(), keeper }
@@ -166,6 +185,39 @@ impl Server {
         let ready = poll(PATIENCE, || matches!(server.try_ask("PING", &[]), Reply::Text(_)).then_some(()));
         assert!(ready.is_some(), "{}: does not get ready\n{}", server.installed.name, server.log());
         server
+    }
+
+    fn try_start(installed: Installed, dump: &Path) -> Option<Server> {
+        let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
+        std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap();
+        let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
+        let program = installed.program("server");
+        let mut command = vec![program.as_os_str(), "--unixsocket".as_ref(), socket.as_os_str()];
+        command.extend(["--dir".as_ref(), folder.path().as_os_str()]);
+        command.extend(["--port", "0", "--save", "", "--appendonly", "no"].map(OsStr::new));
+        if installed.since(6, 2) {
+            command.extend(["--sanitize-dump-payload", "yes"].map(OsStr::new));
+        }
+        if installed.since(7, 0) {
+            command.extend(["--enable-debug-command", "yes"].map(OsStr::new));
+        }
+        let life = Life::watched(&command, &log);
+        let is_over = || whole(&log).contains(ENDED);
+        let stream = poll(PATIENCE, || match UnixStream::connect(&socket) {
+            Ok(stream) => Some(Some(stream)),
+            Err(_) => is_over().then_some(None),
+        })??;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut server = Server { installed, replies: BufReader::new(stream), _life: life, folder };
+        poll(PATIENCE, || {
+            let sent = server.replies.get_mut().write_all(b"PING\r\n").and_then(|()| Reply::read(&mut server.replies));
+            match sent {
+                Ok(Reply::Text(_)) => Some(true),
+                Ok(_) => None,
+                Err(_) => Some(false),
+            }
+        })?
+        .then_some(server)
     }
 
     fn socket(&self) -> PathBuf {
@@ -244,6 +296,10 @@ fn shown(words: &[&[u8]]) -> String {
 fn text(log: &Path) -> String {
     let log = std::fs::read(log).unwrap_or_default();
     String::from_utf8_lossy(&log).lines().take(60).collect::<Vec<_>>().join("\n")
+}
+
+fn whole(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
 }
 
 fn connect(socket: &Path) -> Option<UnixStream> {

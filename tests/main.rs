@@ -23,6 +23,7 @@ mod matrix;
 mod output;
 mod readme;
 mod refused;
+mod repair;
 mod sample;
 mod server;
 mod truth;

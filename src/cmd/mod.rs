@@ -29,6 +29,7 @@ use crate::cli::{Common, Outcome};
   rdbkit get dump.rdb user:1
   rdbkit export dump.rdb -o backup.json
   rdbkit check dump.rdb
+  rdbkit repair dump.rdb -o repaired.rdb
 
 FILE may be '-' for standard input, and may be compressed with gzip, zstd or lz4.
 Exit status: 0 done / yes, 1 the answer is no (damage found, no such key), 2 trouble."

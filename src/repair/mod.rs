@@ -198,7 +198,7 @@ impl Repair {
         let is_suspicious = matches!(opened.seal, Seal::Wrong | Seal::Off) && deserves_suspicion(&path, repairs)?;
         let mut names = Names::new(repairs.duplicates);
         let target = Arc::new(Target::of(&opened.origin));
-        let surgeon = || Surgeon::new(&target, repairs, &names.seeds);
+        let surgeon = || Surgeon::new(&target, repairs, &names.seeds, true);
         if repairs.duplicates == Duplicates::Last {
             let (surveyed, mut ids) = (Opened::open(&path, repairs.use_checksum)?, Vec::new());
             let mut salvager = surveyed.salvager(repairs.max_record);
@@ -214,7 +214,8 @@ impl Repair {
             names.survey(ids);
         }
         let seeds = names.seeds.clone();
-        let surgeon = || Surgeon::new(&target, repairs, &seeds);
+        let is_intact = opened.seal == Seal::Right;
+        let surgeon = || Surgeon::new(&target, repairs, &seeds, is_intact);
         let Opened { seal, restored, header, meter, .. } = &opened;
         let report = Report { seal: *seal, restored: *restored, header: header.clone(), ..Report::default() };
         let meter = meter.clone();

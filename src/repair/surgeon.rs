@@ -65,12 +65,18 @@ pub(super) struct Surgeon<'r> {
 }
 
 impl<'r> Surgeon<'r> {
-    pub(super) fn new(target: &Arc<Target>, repairs: Repairs, seeds: &'r [RandomState; 2]) -> Surgeon<'r> {
+    /// `is_intact`: the bytes are what was saved, so hash templates are what hashes need.
+    pub(super) fn new(
+        target: &Arc<Target>,
+        repairs: Repairs,
+        seeds: &'r [RandomState; 2],
+        is_intact: bool,
+    ) -> Surgeon<'r> {
         let options = Options {
             compress: true,
             rebuild: false,
             same_server: true,
-            expand_templates: false,
+            expand_templates: !is_intact,
             on_loss: OnLoss::Error,
         };
         Surgeon {

@@ -301,11 +301,13 @@ impl Judge {
         let key = Str::take(&mut cur, &mut self.buf).ok()?;
         let text = is_text(key);
         let Habits { keys, text: texts, longest, last_key, .. } = &self.habits;
+        /// Nobody has keys of binary data that are longer, unless the file shows that somebody does.
+        const LONGEST_BINARY: usize = 255;
         let is_unusual = !text && keys == texts || key.len() > 4 * longest + 64;
-        if is_unusual && *keys > HABIT {
+        if is_unusual && (*keys > HABIT || !text && key.len() > LONGEST_BINARY) {
             return None;
         }
-        if key.is_empty() {
+        if key.is_empty() || is_unusual {
             return Some(0);
         }
         let shared = key.iter().zip(last_key).take_while(|(a, b)| a == b).count();
