@@ -3,11 +3,13 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod dump;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod keys;
+pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod repair;
 pub(crate) mod split;
@@ -53,6 +55,8 @@ enum Command {
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
+    Load(Box<load::LoadArgs>),
+    Dump(Box<dump::Dump>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -70,6 +74,8 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
+        Command::Load(load) => load.run(common),
+        Command::Dump(dump) => dump.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -1,6 +1,7 @@
 //! RDB files: from bytes to batches of records, and from records to bytes.
 
 mod frame;
+mod framing;
 mod key;
 mod measure;
 mod reader;
@@ -8,7 +9,8 @@ mod salvage;
 mod writer;
 
 pub use frame::{Frame, Patch};
+pub use framing::{Framed, Framing};
 pub use key::key_span;
 pub use reader::{Checksum, End, Reader, Trailing, TrailingKind};
 pub use salvage::{Ending, Gap, Salvager};
-pub use writer::{Carried, OnLoss, Options, Writer};
+pub use writer::{Adapted, Carried, OnLoss, Options, Writer};
