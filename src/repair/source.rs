@@ -45,23 +45,26 @@ pub(super) struct Opened {
 
 impl Opened {
     pub(super) fn open(path: &Path, use_checksum: bool) -> Result<Opened> {
-        let first = open_text(path)?;
+        let meter = Arc::new(Meter::default());
+        let first = open_text(path, &meter)?;
         let name = first.name.clone();
-        Opened::examine(path, first, use_checksum).map_err(|e| e.in_input(&name))
+        Opened::examine(path, first, meter, use_checksum).map_err(|e| e.in_input(&name))
     }
 
-    fn examine(path: &Path, first: TextInput, use_checksum: bool) -> Result<Opened> {
+    fn examine(path: &Path, first: TextInput, first_meter: Arc<Meter>, use_checksum: bool) -> Result<Opened> {
         if first.start.is_empty() {
             return Err(Error::new(ErrorKind::NotRdb(
                 "the file is empty (0 bytes): there is nothing to repair".into(),
             )));
         }
         let skipped = in_front_of_header(&first.start);
-        let (sealed, input) = if path == Path::new("-") {
-            (Sealed::default(), first)
+        let (sealed, input, meter) = if path == Path::new("-") {
+            (Sealed::default(), first, first_meter)
         } else {
             let sealed = Sealed::read(first.bytes, skipped as u64)?;
-            (sealed, open_text(path)?)
+            // What the first pass read is no progress of the second.
+            let meter = Arc::new(Meter::default());
+            (sealed, open_text(path, &meter)?, meter)
         };
         let restored = sealed.burst.filter(|_| use_checksum);
         let mut start = input.start[skipped..].to_vec();
@@ -73,7 +76,7 @@ impl Opened {
         let head = start.len().min(9) as u64;
         std::io::copy(&mut (&mut bytes).take(head + skipped as u64), &mut std::io::sink())?;
         let seal = if restored.is_some() { Seal::Right } else { sealed.seal };
-        let TextInput { name, size, meter, .. } = input;
+        let TextInput { name, size, .. } = input;
         let plain_size = sealed.size;
         Ok(Opened { bytes, origin, head, plain_size, size, name, meter, seal, restored, header })
     }
