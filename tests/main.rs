@@ -24,6 +24,7 @@ mod live;
 mod load;
 mod man;
 mod matrix;
+mod memory_model;
 mod output;
 mod readme;
 mod refused;
