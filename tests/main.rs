@@ -5,6 +5,7 @@
 mod check;
 mod commands;
 mod corpus;
+mod damage;
 mod deep;
 mod dump;
 mod dumps;
@@ -27,6 +28,7 @@ mod memory_model;
 mod output;
 mod readme;
 mod refused;
+mod repair;
 mod sample;
 mod server;
 mod tables;
