@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod digest;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
@@ -47,6 +48,7 @@ enum Command {
     Get(get::Get),
     Export(export::Export),
     Check(check::Check),
+    Digest(digest::Digest),
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
@@ -63,6 +65,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Get(get) => get.run(common),
         Command::Export(export) => export.run(common),
         Command::Check(check) => check.run(common),
+        Command::Digest(digest) => digest.run(common),
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),

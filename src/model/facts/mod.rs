@@ -9,9 +9,13 @@
 //! has a [`Class`], a class has the layout that first had it, and values are compared by the classes that both know.
 
 mod fingerprint;
+mod ignore;
+mod loose;
 mod walk;
 
 pub use fingerprint::{Fingerprint, Fingerprinter, combine, hash};
+pub use ignore::Ignore;
+pub use loose::Loose;
 pub use walk::{FactScratch, entry_facts, value_facts};
 
 use crate::codec::stream::{StreamId, Version};
