@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 6] = [
     &["model"],
     &["rdb", "json", "csv", "resp"],
     &["pipeline"],
-    &["analysis", "check", "live"],
+    &["analysis", "check", "diff", "live"],
 ];
 
 /// What `src/lib.rs` gives a shorter name, and whose it is.

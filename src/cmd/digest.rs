@@ -106,9 +106,9 @@ impl Digest {
             object = with(object, "databases", rows.collect());
         }
         if self.by_prefix.is_some() {
-            let rows = sorted_prefixes(digests).into_iter().map(|(prefix, sum)| {
-                with(part(&sum), "prefix", prefix.map_or(Value::Null, cli::json_bytes))
-            });
+            let rows = sorted_prefixes(digests)
+                .into_iter()
+                .map(|(prefix, sum)| with(part(&sum), "prefix", prefix.map_or(Value::Null, cli::json_bytes)));
             object = with(object, "prefixes", rows.collect());
         }
         format!("{object}\n")

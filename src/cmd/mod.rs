@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod diff;
 pub(crate) mod digest;
 pub(crate) mod export;
 pub(crate) mod get;
@@ -49,6 +50,7 @@ enum Command {
     Export(export::Export),
     Check(check::Check),
     Digest(digest::Digest),
+    Diff(diff::Diff),
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
@@ -66,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Export(export) => export.run(common),
         Command::Check(check) => check.run(common),
         Command::Digest(digest) => digest.run(common),
+        Command::Diff(diff) => diff.run(common),
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
