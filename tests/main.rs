@@ -5,6 +5,8 @@
 mod check;
 mod corpus;
 mod deep;
+mod diff;
+mod digest;
 mod dumps;
 mod export;
 mod filter;

@@ -52,9 +52,11 @@ pub(crate) struct Digest {
 
 impl Digest {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let prefix = match self.by_prefix.map(u8::try_from).transpose() {
-            Ok(prefix) => prefix,
-            Err(_) => return Err(Error::usage("--by-prefix: use a single ASCII character")),
+        let prefix = match self.by_prefix {
+            Some(delimiter) if !delimiter.is_ascii() => {
+                return Err(Error::usage("--by-prefix: use a single ASCII character"));
+            }
+            delimiter => delimiter.and_then(|c| u8::try_from(c).ok()),
         };
         let expected = self.expect.as_deref().map(parse_digest).transpose()?;
         let options = DigestOptions { filter: self.filter.filter()?, ignore: self.ignore.ignore(), prefix };
