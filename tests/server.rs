@@ -33,7 +33,7 @@ const ODD: [&str; 5] = [
 ];
 
 /// How long servers may take to become the same.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 /// What Redis 6.2 can load, but has not saved itself.
 const UP_TO_6_2: [&str; 14] = [
@@ -58,24 +58,37 @@ const UP_TO_8_6: [&str; 5] = ["redis-7.2.6", "redis-7.4-rc1", "redis-7.4.1", "re
 
 /// How keys go over.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Way {
+pub(crate) enum Way {
     Commands,
     Restore,
     /// As JSON and back, loaded as a dump.
     Import,
     /// Every value written anew.
     Recompress,
+    /// By `rdbkit load`, in the form that it chooses, by RESTORE, or by commands.
+    LoadAuto,
+    LoadRestore,
+    LoadCommands,
 }
 
 impl Way {
     const PIPES: [Way; 2] = [Way::Commands, Way::Restore];
     const FILES: [Way; 2] = [Way::Import, Way::Recompress];
+    pub(crate) const LOADS: [Way; 3] = [Way::LoadAuto, Way::LoadRestore, Way::LoadCommands];
+
+    /// Whether commands rebuild keys, which can't say all that a file can.
+    fn is_commands(self) -> bool {
+        matches!(self, Way::Commands | Way::LoadCommands)
+    }
 }
 
 /// Brings a dump into a server that is empty.
 fn bring(dump: &Path, way: Way, to: &mut Server) {
     let script = match way {
         Way::Commands | Way::Restore => return pipe(dump, way, to),
+        Way::LoadAuto => return load(dump, "auto", to),
+        Way::LoadRestore => return load(dump, "restore", to),
+        Way::LoadCommands => return load(dump, "commands", to),
         Way::Import => r#"rdbkit export "$1" --format ndjson | rdbkit import -q - -o "$2""#,
         Way::Recompress => r#"rdbkit convert -q "$1" --recompress -o "$2""#,
     };
@@ -95,9 +108,14 @@ fn pipe(dump: &Path, way: Way, to: &mut Server) {
     assert!(piped.out().contains("\nerrors: 0, replies: "), "{}: {piped}", dump.display());
 }
 
+/// Loads a dump into a server.
+fn load(dump: &Path, method: &str, to: &Server) {
+    run(["load", "-q", "--method", method]).args([dump]).args([to.url()]).ok();
+}
+
 /// A number that time has changed since it was the same for both servers: it is between these two.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Between(i64, i64);
+pub(crate) struct Between(pub(crate) i64, pub(crate) i64);
 
 impl Between {
     fn meets(self, other: Between) -> bool {
@@ -106,31 +124,31 @@ impl Between {
 }
 
 /// Where a key is.
-type Place = (u64, Vec<u8>);
+pub(crate) type Place = (u64, Vec<u8>);
 
 /// What a server says of a key.
 #[derive(Debug)]
-struct Facts {
+pub(crate) struct Facts {
     kind: Vec<u8>,
     encoding: Reply,
     /// How often or how long ago it was used.
     used: Between,
-    expiry: Between,
+    pub(crate) expiry: Between,
     digest: Reply,
     /// What its digest lacks.
     detail: Reply,
 }
 
 /// All that a server has.
-struct Contents {
+pub(crate) struct Contents {
     digest: Reply,
     functions: Option<Reply>,
-    scripts: String,
-    keys: BTreeMap<Place, Facts>,
+    pub(crate) scripts: String,
+    pub(crate) keys: BTreeMap<Place, Facts>,
 }
 
 impl Contents {
-    fn of(server: &mut Server) -> Contents {
+    pub(crate) fn of(server: &mut Server) -> Contents {
         let mut keys = BTreeMap::new();
         for db in 0..16 {
             server.ask("SELECT", &[db.to_string().as_bytes()]);
@@ -152,7 +170,7 @@ impl Contents {
     }
 
     /// What the other has not got in the same way: a line each.
-    fn differences(&self, other: &Contents, way: Way) -> Vec<String> {
+    pub(crate) fn differences(&self, other: &Contents, way: Way) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.digest != other.digest {
             wrong.push("DEBUG DIGEST differs".into());
@@ -212,7 +230,7 @@ impl Facts {
         same("digest", self.digest == other.digest, &self.digest, &other.digest);
         let (one, two) = (self.detail(way), other.detail(way));
         same("detail", one == two, &one, &two);
-        if way != Way::Commands {
+        if !way.is_commands() {
             same("use", self.used.meets(other.used), &self.used, &other.used);
             same("encoding", self.encoding == other.encoding, &self.encoding, &other.encoding);
         }
@@ -222,10 +240,7 @@ impl Facts {
     /// Without what commands cannot set: when a consumer was there last, and how a stream lies in memory.
     fn detail(&self, way: Way) -> Reply {
         const OWN: [&str; 4] = ["seen-time", "active-time", "radix-tree-keys", "radix-tree-nodes"];
-        match way {
-            Way::Commands => self.detail.without(&OWN),
-            _ => self.detail.clone(),
-        }
+        if way.is_commands() { self.detail.without(&OWN) } else { self.detail.clone() }
     }
 }
 
@@ -278,7 +293,7 @@ fn field_expiries(server: &mut Server, key: &[u8]) -> Reply {
 }
 
 /// The dumps of these servers that a server without modules can load.
-fn dumps_of(servers: &[&str]) -> Vec<Case> {
+pub(crate) fn dumps_of(servers: &[&str]) -> Vec<Case> {
     let mut cases = cases();
     cases.retain(|case| servers.contains(&case.server.as_str()));
     cases.retain(|case| !NOT_LOADED.contains(&case.name.as_str()) && !ODD.contains(&case.id().as_str()));
@@ -298,7 +313,7 @@ fn import_rebuilds(name: &str, dumps_by: &[&str]) {
     rebuilds(name, dumps_by, &Way::FILES);
 }
 
-fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
+pub(crate) fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
     let installed = installed(name);
     let mut servers = [installed.start(), installed.start()];
     let mut wrong = Vec::new();
@@ -309,7 +324,7 @@ fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }
 
-fn prepare(servers: &mut [Server], case: &Case) {
+pub(crate) fn prepare(servers: &mut [Server], case: &Case) {
     // Redis 4.0 did not save the counters yet; setting an expiry counts then.
     let has_counters = case.name.ends_with("_lfu") && !case.server.starts_with("redis-4.0");
     let policy: &[u8] = if has_counters { b"allkeys-lfu" } else { b"noeviction" };

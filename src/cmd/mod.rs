@@ -5,11 +5,13 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod diff;
 pub(crate) mod digest;
+pub(crate) mod dump;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod keys;
+pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod split;
 
@@ -54,6 +56,8 @@ enum Command {
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
+    Load(Box<load::LoadArgs>),
+    Dump(Box<dump::Dump>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -72,6 +76,8 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
+        Command::Load(load) => load.run(common),
+        Command::Dump(dump) => dump.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -1,10 +1,10 @@
 //! One side of a comparison: read once to survey it, and again where keys differ.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-
-use tempfile::NamedTempFile;
+use std::sync::Arc;
 
 use super::Options;
 use super::partitions::{Partitions, Short};
@@ -12,14 +12,15 @@ use crate::codec::opcode;
 use crate::error::Result;
 use crate::model::facts::Loose;
 use crate::model::{Batch, Buffers, Fingerprinter, Origin, Record};
-use crate::pipeline::{Input, Work, open, run};
+use crate::pipeline::{Input, Meter, Work, run};
 
 /// Where one side comes from.
 pub struct Side<'s> {
     open: Box<dyn FnMut() -> Result<Input> + 's>,
     /// For what can be read only once: keep a copy of it on disk.
     once: bool,
-    copy: Option<NamedTempFile>,
+    /// What was copied, and the input's name. The file has none, and goes away with its handle.
+    copy: Option<(File, String)>,
 }
 
 /// What was found in one side.
@@ -38,8 +39,11 @@ impl<'s> Side<'s> {
 
     /// Opens it again.
     pub(super) fn open(&mut self) -> Result<Input> {
-        match &self.copy {
-            Some(copy) => open(copy.path()),
+        match &mut self.copy {
+            Some((copy, name)) => {
+                copy.rewind()?;
+                Input::from_read(name, Box::new(copy.try_clone()?), Arc::new(Meter::default()))
+            }
             None => (self.open)(),
         }
     }
@@ -59,7 +63,9 @@ impl<'s> Side<'s> {
         let meter = input.meter.clone();
         let take = |found: &mut Found| survey.take(found, &mut copy).map(ControlFlow::Continue);
         run(&mut input.reader, threads, &meter, surveyor, take).1.map_err(|e| input.name_it(e))?;
-        self.copy = copy.map(|copy| copy.end(input.reader.origin())).transpose()?;
+        if let Some(copy) = copy {
+            self.copy = Some((copy.end(input.reader.origin())?, input.name));
+        }
         Ok(survey)
     }
 }
@@ -119,12 +125,12 @@ impl Work for Surveyor<'_> {
 
 /// A copy of what can't be read twice.
 struct Copy {
-    file: NamedTempFile,
+    file: File,
 }
 
 impl Copy {
     fn begin(origin: &Origin) -> Result<Copy> {
-        let mut file = NamedTempFile::new()?;
+        let mut file = tempfile::tempfile()?;
         let magic = origin.magic.name();
         let digits = 9 - magic.len();
         write!(file, "{magic}{:0digits$}", origin.version)?;
@@ -132,12 +138,11 @@ impl Copy {
     }
 
     /// Ends it, without a checksum: what was read has been verified.
-    fn end(mut self, origin: &Origin) -> Result<NamedTempFile> {
+    fn end(mut self, origin: &Origin) -> Result<File> {
         self.file.write_all(&[opcode::EOF])?;
         if origin.version >= 5 {
             self.file.write_all(&[0; 8])?;
         }
-        self.file.flush()?;
         Ok(self.file)
     }
 }

@@ -10,7 +10,7 @@ use lz4_flex::frame::FrameDecoder;
 
 use super::Meter;
 use crate::error::{Error, Result};
-use crate::rdb::Reader;
+use crate::rdb::{Framing, Reader};
 
 /// How deep wrappers may be nested: a gzip file of a replication capture has two.
 const MAX_LAYERS: usize = 3;
@@ -176,27 +176,13 @@ fn check_envelope(envelope: &[u8]) -> Result<()> {
     }
 }
 
-/// Steps over what a master sends before the file: keep-alive newlines, then `$<length>` or `$EOF:<mark>`.
+/// Steps over what a master sends before the file. What follows the file is left for the reader to tell.
 fn bulk_header(input: &mut BufReader<Peeked>) -> Result<()> {
-    const LONGEST: usize = 64;
-    let mut line = Vec::new();
-    for byte in input.bytes() {
-        match byte? {
-            b'\n' if line.is_empty() => {}
-            b'\n' if is_bulk_header(line.strip_suffix(b"\r").unwrap_or(&line)) => return Ok(()),
-            b'\n' => break,
-            byte if line.len() < LONGEST => line.push(byte),
-            _ => break,
-        }
-    }
-    Err(Error::new(crate::ErrorKind::NotRdb("not an RDB file: it begins like a replication stream, but isn't".into())))
-}
-
-fn is_bulk_header(line: &[u8]) -> bool {
-    match line {
-        [b'$', b'E', b'O', b'F', b':', mark @ ..] => mark.len() == 40,
-        [b'$', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
+    match Framing::read(input)? {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(Error::new(crate::ErrorKind::NotRdb(
+            "not an RDB file: it begins like a replication stream, but isn't".into(),
+        ))),
     }
 }
 
