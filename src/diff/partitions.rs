@@ -9,6 +9,7 @@ use crate::codec::stream::Version;
 use crate::error::Result;
 use crate::model::facts::{Class, combine, hash};
 use crate::model::{Entry, Eviction, Fingerprint};
+use crate::pipeline::scratch_file;
 
 /// How many partitions there are: of 100 million keys, one takes 35 MB.
 pub(super) const PARTITIONS: usize = 256;
@@ -163,7 +164,7 @@ impl Partitions {
     fn spill(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
+            none => none.insert(scratch_file()?),
         };
         for part in &mut self.parts {
             file.write_all(&part.records)?;

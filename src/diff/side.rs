@@ -12,7 +12,7 @@ use crate::codec::opcode;
 use crate::error::Result;
 use crate::model::facts::Loose;
 use crate::model::{Batch, Buffers, Fingerprinter, Origin, Record};
-use crate::pipeline::{Input, Meter, Work, run};
+use crate::pipeline::{Input, Meter, Work, run, scratch_file};
 
 /// Where one side comes from.
 pub struct Side<'s> {
@@ -130,7 +130,7 @@ struct Copy {
 
 impl Copy {
     fn begin(origin: &Origin) -> Result<Copy> {
-        let mut file = tempfile::tempfile()?;
+        let mut file = scratch_file()?;
         let magic = origin.magic.name();
         let digits = 9 - magic.len();
         write!(file, "{magic}{:0digits$}", origin.version)?;
