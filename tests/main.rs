@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod check;
+mod commands;
 mod corpus;
 mod deep;
 mod diff;
@@ -29,6 +30,7 @@ mod readme;
 mod refused;
 mod sample;
 mod server;
+mod tables;
 mod truth;
 mod wrappers;
 mod writing;
