@@ -13,6 +13,7 @@ pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod man;
+pub(crate) mod repair;
 pub(crate) mod split;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,7 @@ use crate::cli::{Common, Outcome};
   rdbkit get dump.rdb user:1
   rdbkit export dump.rdb -o backup.json
   rdbkit check dump.rdb
+  rdbkit repair dump.rdb -o repaired.rdb
 
 FILE may be '-' for standard input, and may be compressed with gzip, zstd or lz4.
 Exit status: 0 done / yes, 1 the answer is no (damage found, no such key), 2 trouble."
@@ -53,6 +55,7 @@ enum Command {
     Check(check::Check),
     Digest(digest::Digest),
     Diff(diff::Diff),
+    Repair(repair::RepairCommand),
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
@@ -73,6 +76,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Check(check) => check.run(common),
         Command::Digest(digest) => digest.run(common),
         Command::Diff(diff) => diff.run(common),
+        Command::Repair(repair) => repair.run(common),
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
