@@ -84,6 +84,8 @@ pub struct Meter {
     pub bytes: AtomicU64,
     /// Records that are on their way out.
     pub records: AtomicU64,
+    /// Keys that were not taken where they were to go.
+    pub refused: AtomicU64,
 }
 
 /// A batch with its place in the order and what came of it.
