@@ -25,6 +25,7 @@ mod matrix;
 mod output;
 mod readme;
 mod refused;
+mod replication;
 mod sample;
 mod server;
 mod truth;

@@ -108,6 +108,7 @@ impl WriteArgs {
             strip: Strip::default(),
             aux: aux.chain(ctime).collect(),
             changes_content: false,
+            keeps_hints: false,
             compares_keys: false,
             conflict: Conflict::Error,
             checksum: !self.no_checksum,

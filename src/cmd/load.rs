@@ -1,6 +1,9 @@
 //! `rdbkit load`: dumps and fixtures into a live server or cluster.
 
+mod replication;
+
 use std::io::{IsTerminal, Write, stderr, stdin};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,7 +35,8 @@ use crate::progress::Progress;
   rdbkit load dump.rdb rediss://loader@db.example:6380 --password-file secret --tls-ca ca.pem
   rdbkit load a.rdb b.rdb redis://node1:7000 --on-exists replace --db-map '*:0'
   rdbkit load dump.rdb redis://localhost --key 'user:*' --prefix-add 'old:' --ttl strip
-  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson")]
+  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson
+  rdbkit load huge.rdb redis://localhost --method replication --yes")]
 pub(crate) struct LoadArgs {
     /// What to load: files, a directory of files, or '-' for standard input
     #[arg(required = true, value_name = "FILE")]
@@ -40,8 +44,9 @@ pub(crate) struct LoadArgs {
     /// The server, or a node of the cluster
     #[arg(required = true, value_name = "URL")]
     url: String,
-    /// How keys go over: in the form that the server executes fastest; by RESTORE; or by the commands that applications
-    /// use, where RESTORE is not allowed
+    /// How keys go over: in the form that the server executes fastest; by RESTORE; by the commands that applications
+    /// use, where RESTORE is not allowed; or all at once by replication, which replaces whatever the server has, at the
+    /// speed at which it reads its own files
     #[arg(long, value_enum, default_value = "auto")]
     method: MethodName,
     /// What becomes of a key that exists: it stays and counts as refused; it stays; or the new one takes its place
@@ -74,6 +79,10 @@ pub(crate) struct LoadArgs {
     /// Send values that are larger than this in the file in pieces; else those that are too large for one command
     #[arg(long, value_name = "BYTES", value_parser = cli::parse_size)]
     max_restore: Option<u64>,
+    /// With --method replication: listen at this address of this machine, ADDRESS or ADDRESS:PORT; else at the one from
+    /// which the server is reached
+    #[arg(long, value_name = "ADDRESS", value_parser = replication::parse_listen)]
+    listen: Option<SocketAddr>,
     /// Connections to each server
     #[arg(long, value_name = "N", default_value = "1")]
     connections: NonZeroUsize,
@@ -96,6 +105,7 @@ enum MethodName {
     Auto,
     Restore,
     Commands,
+    Replication,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,6 +133,9 @@ impl LoadArgs {
         }
         let mut site = Site::find(endpoint, &origin)?;
         self.check(&site)?;
+        if self.method == MethodName::Replication {
+            return self.replicate(&site, &mut inputs, common);
+        }
         if self.flush {
             self.empty(&mut site, common.quiet)?;
         }
@@ -182,8 +195,8 @@ impl LoadArgs {
         Ok(())
     }
 
-    /// Removes everything, if that is meant.
-    fn empty(&self, site: &mut Site, quiet: bool) -> Result<()> {
+    /// Makes sure that it is meant to lose all that is there.
+    fn confirm(&self, site: &Site) -> Result<()> {
         let keys = site.keys();
         let (url, there) = (site.endpoint.url().to_string(), text::count(keys, "key"));
         if !self.yes && keys > 0 && stderr().is_terminal() && stdin().is_terminal() {
@@ -194,6 +207,14 @@ impl LoadArgs {
                 return Err(Error::usage("nothing was removed, and nothing loaded"));
             }
         }
+        Ok(())
+    }
+
+    /// Removes everything, if that is meant.
+    fn empty(&self, site: &mut Site, quiet: bool) -> Result<()> {
+        self.confirm(site)?;
+        let keys = site.keys();
+        let (url, there) = (site.endpoint.url().to_string(), text::count(keys, "key"));
         site.flush()?;
         if !quiet && keys > 0 {
             complain(&format!("{url}: removed {there}"));
@@ -212,7 +233,7 @@ impl LoadArgs {
         }
         Ok(Plan {
             method: match self.method {
-                MethodName::Auto => Method::Auto,
+                MethodName::Auto | MethodName::Replication => Method::Auto,
                 MethodName::Restore => Method::Restore,
                 MethodName::Commands => Method::Commands,
             },

@@ -38,6 +38,11 @@ impl Output {
         }
     }
 
+    /// What is open already, and can only be written to, such as a socket.
+    pub fn stream(name: &str, open: File) -> Output {
+        Output { name: name.to_owned(), place: Place::Stream(open) }
+    }
+
     /// Writes all of `bytes`; a failure names the output.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let written = match &mut self.place {
