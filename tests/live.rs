@@ -60,6 +60,16 @@ impl Installed {
         (parts.next().unwrap(), parts.next().unwrap())
     }
 
+    /// Its name as a target: without the patch version.
+    pub(crate) fn target(&self) -> String {
+        let (product, (major, minor)) = (self.name.split_once('-').unwrap().0, self.version());
+        format!("{product}-{major}.{minor}")
+    }
+
+    pub(crate) fn is_redis(&self) -> bool {
+        self.name.starts_with("redis-")
+    }
+
     /// Whether the server is at least this new.
     pub(crate) fn since(&self, major: u32, minor: u32) -> bool {
         self.version() >= (major, minor)
@@ -74,7 +84,7 @@ impl Installed {
         Server::start(self.clone(), Some(dump))
     }
 
-    /// Starts it with `appendonly yes` on a copy of this directory.
+    /// Starts it with `appendonly yes` on a copy of this directory, or before 7.0 of this file.
     pub(crate) fn start_from_aof(&self, folder: &Path) -> Server {
         Server::start(self.clone(), Some(folder))
     }
@@ -126,8 +136,11 @@ impl Server {
     fn start(installed: Installed, dump: Option<&Path>) -> Server {
         // Directly below /tmp, for a socket's path must be short.
         let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
-        let is_aof = dump.is_some_and(Path::is_dir);
+        let is_aof = dump.is_some_and(|path| path.is_dir() || path.extension() == Some(OsStr::new("aof")));
         match dump {
+            Some(aof) if aof.is_file() && is_aof => {
+                std::fs::copy(aof, folder.path().join("appendonly.aof")).unwrap();
+            }
             Some(aof) if is_aof => {
                 let copy = folder.path().join("appendonlydir");
                 std::fs::create_dir(&copy).unwrap();
@@ -190,6 +203,30 @@ impl Server {
         let saved = self.folder.path().join("saved.rdb");
         std::fs::rename(self.folder.path().join("dump.rdb"), &saved).unwrap();
         saved
+    }
+
+    /// Has it write its append-only file anew.
+    pub(crate) fn rewrite_aof(&mut self) {
+        // It may be at it already, since it was told to write one at all.
+        self.await_rewrite();
+        self.ask("BGREWRITEAOF", &[]);
+        self.await_rewrite();
+    }
+
+    fn await_rewrite(&mut self) {
+        let done = poll(PATIENCE, || {
+            let info = self.ask("INFO persistence", &[]);
+            let info = String::from_utf8_lossy(info.text()).into_owned();
+            let idle = ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"].iter().all(|line| info.contains(line));
+            idle.then_some(())
+        });
+        assert!(done.is_some(), "{}: does not rewrite its append-only file\n{}", self.installed.name, self.log());
+    }
+
+    /// Where it writes its append-only file: a directory, or before 7.0 a file.
+    pub(crate) fn aof(&self) -> PathBuf {
+        let name = if self.installed.since(7, 0) { "appendonlydir" } else { "appendonly.aof" };
+        self.folder.path().join(name)
     }
 
     /// Forgets everything.

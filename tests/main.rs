@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod check;
+mod commands;
 mod corpus;
 mod deep;
 mod dump;
@@ -28,6 +29,7 @@ mod refused;
 mod replication;
 mod sample;
 mod server;
+mod tables;
 mod truth;
 mod wrappers;
 mod writing;

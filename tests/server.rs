@@ -65,6 +65,8 @@ pub(crate) enum Way {
     Import,
     /// Every value written anew.
     Recompress,
+    /// As commands that no server executes, but our own dataset.
+    Replay,
     /// By `rdbkit load`, in the form that it chooses, by RESTORE, or by commands.
     LoadAuto,
     LoadRestore,
@@ -73,12 +75,12 @@ pub(crate) enum Way {
 
 impl Way {
     const PIPES: [Way; 2] = [Way::Commands, Way::Restore];
-    const FILES: [Way; 2] = [Way::Import, Way::Recompress];
+    const FILES: [Way; 3] = [Way::Import, Way::Recompress, Way::Replay];
     pub(crate) const LOADS: [Way; 3] = [Way::LoadAuto, Way::LoadRestore, Way::LoadCommands];
 
     /// Whether commands rebuild keys, which can't say all that a file can.
     fn is_commands(self) -> bool {
-        matches!(self, Way::Commands | Way::LoadCommands)
+        matches!(self, Way::Commands | Way::LoadCommands | Way::Replay)
     }
 }
 
@@ -90,11 +92,13 @@ fn bring(dump: &Path, way: Way, to: &mut Server) {
         Way::LoadRestore => return load(dump, "restore", to),
         Way::LoadCommands => return load(dump, "commands", to),
         Way::Import => r#"rdbkit export "$1" --format ndjson | rdbkit import -q - -o "$2""#,
+        Way::Replay => r#"rdbkit export "$1" --format resp | rdbkit import -q - --target "$3" -o "$2""#,
         Way::Recompress => r#"rdbkit convert -q "$1" --recompress -o "$2""#,
     };
     let folder = folder();
     let anew = folder.path().join("anew.rdb");
-    shell(script).args(["sh"]).args([dump, &anew]).ok();
+    let target = to.installed.target();
+    shell(script).args(["sh"]).args([dump, &anew, Path::new(&target)]).ok();
     assert!(tool_for(&read(&anew)).finds_sound(&anew), "{}: {way:?} is not sound", dump.display());
     to.load(&anew);
 }
@@ -360,7 +364,7 @@ fn export_rebuilds_the_sample(name: &str) {
     let mut servers = [installed.start(), installed.start()];
     fill(&mut servers[0]);
     let dump = servers[0].save();
-    let wrong = differences(&mut servers, &dump, &[Way::PIPES, Way::FILES].concat());
+    let wrong = differences(&mut servers, &dump, &[Way::PIPES.as_slice(), &Way::FILES].concat());
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }
 

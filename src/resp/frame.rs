@@ -1,4 +1,4 @@
-//! Frames of commands: an array of bulk strings, as clients send it. They are only written here, never read.
+//! Frames of commands: an array of bulk strings, as clients send it.
 //!
 //! ```text
 //! *3\r\n  $3\r\nSET\r\n  $1\r\nk\r\n  $1\r\nv\r\n

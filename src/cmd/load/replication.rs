@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use rdbkit::live::load::Site;
 use rdbkit::live::replication::{Fed, Master};
-use rdbkit::model::Dialect;
-use rdbkit::pipeline::{Composer, Conflict, Destination, Input, Loss, Meter, Output, Plan, Strip};
-use rdbkit::rdb::{OnLoss, Options};
+use rdbkit::model::Target;
+use rdbkit::pipeline::{Composer, Destination, Input, Loss, Meter, Output, Plan};
+use rdbkit::rdb::OnLoss;
 use rdbkit::{Error, Result, text};
 use serde_json::json;
 
@@ -86,27 +86,18 @@ impl LoadArgs {
         let target = site.nodes[0].target.clone();
         let alone = inputs.len() == 1 && wanted.filter.is_empty() && wanted.rewrite.is_empty();
         let compares_keys = inputs.len() > 1 || wanted.rewrite.may_join_keys();
-        Ok(Plan {
-            options: Options {
-                compress: true,
-                rebuild: false,
-                same_server: false,
-                expand_templates: inputs.len() > 1,
-                on_loss: if self.on_loss == OnLossName::Downgrade { OnLoss::Downgrade } else { OnLoss::Error },
-            },
-            filter: wanted.filter,
-            rewrite: wanted.rewrite,
-            strip: Strip::default(),
-            aux: Vec::new(),
-            // A position in another master's stream means nothing to this one.
-            changes_content: true,
-            keeps_hints: alone && target.redis_version() >= 7 && target.origin.dialect != Dialect::Dragonfly,
-            compares_keys,
-            conflict: Conflict::Error,
-            checksum: true,
-            seeds: Default::default(),
-            target,
-        })
+        let mut plan = Plan::new(Target::clone(&target), false);
+        plan.options.expand_templates = inputs.len() > 1;
+        if self.on_loss == OnLossName::Downgrade {
+            plan.options.on_loss = OnLoss::Downgrade;
+        }
+        plan.filter = wanted.filter;
+        plan.rewrite = wanted.rewrite;
+        // A position in another master's stream means nothing to this one.
+        plan.changes_content = true;
+        plan.keeps_hints = alone && target.redis_version() >= 7;
+        plan.compares_keys = compares_keys;
+        Ok(plan)
     }
 }
 
