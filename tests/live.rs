@@ -1,7 +1,7 @@
 //! Real servers: getting them, starting them, asking them. None outlives the test that started it.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -76,17 +76,27 @@ impl Installed {
     }
 
     pub(crate) fn start(&self) -> Server {
-        Server::start(self.clone(), None)
+        self.start_as(&[])
+    }
+
+    /// Starts it with these settings beside the usual ones.
+    pub(crate) fn start_as(&self, settings: &[&str]) -> Server {
+        Server::start(self.clone(), None, settings)
     }
 
     /// Starts it with a dump as its data, which every version can.
     pub(crate) fn start_with(&self, dump: &Path) -> Server {
-        Server::start(self.clone(), Some(dump))
+        Server::start(self.clone(), Some(dump), &[])
+    }
+
+    /// Starts it with a dump as its data, which it looks at as closely as it can; nothing if it refuses, or crashes.
+    pub(crate) fn tries(&self, dump: &Path) -> Option<Server> {
+        Server::try_start(self.clone(), dump)
     }
 
     /// Starts it with `appendonly yes` on a copy of this directory, or before 7.0 of this file.
     pub(crate) fn start_from_aof(&self, folder: &Path) -> Server {
-        Server::start(self.clone(), Some(folder))
+        Server::start(self.clone(), Some(folder), &[])
     }
 }
 
@@ -101,8 +111,10 @@ pub(crate) struct Server {
     pub(crate) installed: Installed,
     replies: BufReader<UnixStream>,
     // In this order: what is first goes first.
-    _life: Life,
+    life: Option<Life>,
     folder: TempDir,
+    /// All that it was started with.
+    settings: Vec<OsString>,
 }
 
 /// A server's process. It ends when this is dropped, and also when the whole test program is killed.
@@ -114,11 +126,25 @@ struct Life {
 /// Ends the server when nobody holds the other end of the standard input any more, and not before.
 const KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & cat > /dev/null; kill -9 $!"#;
 
+/// The same, and writes into the log when the server has ended by itself.
+const WATCHFUL_KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & p=$!
+(while kill -0 $p 2> /dev/null; do sleep 0.02; done; echo '[the server has ended]') & cat > /dev/null; kill -9 $p"#;
+
+const ENDED: &str = "[the server has ended]";
+
 impl Life {
-    fn begin(command: &[&OsStr], log: &Path) -> Life {
+    fn begin(program: &Path, settings: &[OsString], log: &Path) -> Life {
+        Life::kept_by(KEEPER, program, settings, log)
+    }
+
+    fn watched(program: &Path, settings: &[OsString], log: &Path) -> Life {
+        Life::kept_by(WATCHFUL_KEEPER, program, settings, log)
+    }
+
+    fn kept_by(script: &str, program: &Path, settings: &[OsString], log: &Path) -> Life {
         let log = File::create(log).unwrap();
         let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "sh"]).args(command);
+        keeper.args(["-c", script, "sh"]).arg(program).args(settings);
         keeper.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut keeper = keeper.spawn().unwrap();
         Life { stdin: keeper.stdin.take(), keeper }
@@ -132,8 +158,18 @@ impl Drop for Life {
     }
 }
 
+/// Starts a server and connects to it.
+fn launch(installed: &Installed, settings: &[OsString], folder: &Path) -> (Life, BufReader<UnixStream>) {
+    let log = folder.join("log");
+    let life = Life::begin(&installed.program("server"), settings, &log);
+    let stream = connect(&folder.join("socket"));
+    let stream = stream.unwrap_or_else(|| panic!("{}: does not start\n{}", installed.name, text(&log)));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    (life, BufReader::new(stream))
+}
+
 impl Server {
-    fn start(installed: Installed, dump: Option<&Path>) -> Server {
+    fn start(installed: Installed, dump: Option<&Path>, more: &[&str]) -> Server {
         // Directly below /tmp, for a socket's path must be short.
         let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
         let is_aof = dump.is_some_and(|path| path.is_dir() || path.extension() == Some(OsStr::new("aof")));
@@ -151,11 +187,10 @@ impl Server {
             Some(dump) => drop(std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap()),
             None => {}
         }
-        let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
-        let program = installed.program("server");
-        let mut command = vec![program.as_os_str(), "--unixsocket".as_ref(), socket.as_os_str()];
-        command.extend(["--dir".as_ref(), folder.path().as_os_str()]);
-        let settings = [
+        let socket = folder.path().join("socket");
+        let mut settings: Vec<OsString> =
+            vec!["--unixsocket".into(), socket.into(), "--dir".into(), folder.path().into()];
+        let usual = [
             "--port",
             "0",
             "--dbfilename",
@@ -165,20 +200,72 @@ impl Server {
             "--appendonly",
             if is_aof { "yes" } else { "no" },
         ];
-        command.extend(settings.map(OsStr::new));
+        settings.extend(usual.map(OsString::from));
         // Reading a key later must not make it look less used.
-        command.extend(["--lfu-decay-time", "0"].map(OsStr::new));
+        settings.extend(["--lfu-decay-time", "0"].map(OsString::from));
         if installed.since(7, 0) {
-            command.extend(["--enable-debug-command", "yes"].map(OsStr::new));
+            settings.extend(["--enable-debug-command", "yes"].map(OsString::from));
         }
-        let life = Life::begin(&command, &log);
-        let stream = connect(&socket).unwrap_or_else(|| panic!("{}: does not start\n{}", installed.name, text(&log)));
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut server = Server { installed, replies: BufReader::new(stream), _life: life, folder };
-        // It listens before it looks for a dump; the first answer says that it is through with that.
-        let ready = poll(PATIENCE, || matches!(server.try_ask("PING", &[]), Reply::Text(_)).then_some(()));
-        assert!(ready.is_some(), "{}: does not get ready\n{}", server.installed.name, server.log());
+        settings.extend(more.iter().map(OsString::from));
+        let (life, replies) = launch(&installed, &settings, folder.path());
+        let mut server = Server { installed, replies, life: Some(life), folder, settings };
+        server.get_ready();
         server
+    }
+
+    fn try_start(installed: Installed, dump: &Path) -> Option<Server> {
+        let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
+        std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap();
+        let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
+        let mut settings: Vec<OsString> =
+            vec!["--unixsocket".into(), socket.clone().into(), "--dir".into(), folder.path().into()];
+        settings.extend(["--port", "0", "--save", "", "--appendonly", "no"].map(OsString::from));
+        if installed.since(6, 2) {
+            settings.extend(["--sanitize-dump-payload", "yes"].map(OsString::from));
+        }
+        if installed.since(7, 0) {
+            settings.extend(["--enable-debug-command", "yes"].map(OsString::from));
+        }
+        let life = Life::watched(&installed.program("server"), &settings, &log);
+        let is_over = || whole(&log).contains(ENDED);
+        let stream = poll(PATIENCE, || match UnixStream::connect(&socket) {
+            Ok(stream) => Some(Some(stream)),
+            Err(_) => is_over().then_some(None),
+        })??;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut server = Server { installed, replies: BufReader::new(stream), life: Some(life), folder, settings };
+        poll(PATIENCE, || {
+            let sent = server.replies.get_mut().write_all(b"PING\r\n").and_then(|()| Reply::read(&mut server.replies));
+            match sent {
+                Ok(Reply::Text(_)) => Some(true),
+                Ok(_) => None,
+                Err(_) => Some(false),
+            }
+        })?
+        .then_some(server)
+    }
+
+    fn get_ready(&mut self) {
+        // It listens before it looks for a dump; the first answer says that it is through with that.
+        let ready = poll(PATIENCE, || match self.try_ask("PING", &[]) {
+            Reply::Error(why) => (!why.starts_with("LOADING")).then_some(()),
+            _ => Some(()),
+        });
+        assert!(ready.is_some(), "{}: does not get ready\n{}", self.installed.name, self.log());
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.life = None;
+    }
+
+    /// Starts it again on what it has saved.
+    pub(crate) fn start_again(&mut self) {
+        self.life = None;
+        drop(std::fs::remove_file(self.socket()));
+        let (life, replies) = launch(&self.installed, &self.settings, self.folder.path());
+        (self.life, self.replies) = (Some(life), replies);
+        self.get_ready();
     }
 
     /// Where it listens, for rdbkit.
@@ -286,6 +373,10 @@ fn shown(words: &[&[u8]]) -> String {
 fn text(log: &Path) -> String {
     let log = std::fs::read(log).unwrap_or_default();
     String::from_utf8_lossy(&log).lines().take(60).collect::<Vec<_>>().join("\n")
+}
+
+fn whole(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
 }
 
 fn connect(socket: &Path) -> Option<UnixStream> {

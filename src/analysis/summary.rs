@@ -65,6 +65,15 @@ pub struct TypeKey {
     pub encoding: &'static str,
 }
 
+impl TypeKey {
+    /// Whether they are the same. Names of encodings are nearly always the same text in memory too.
+    #[inline]
+    fn is(&self, other: &TypeKey) -> bool {
+        let (a, b) = (self.encoding, other.encoding);
+        self.kind == other.kind && self.module == other.module && (std::ptr::eq(a, b) || a == b)
+    }
+}
+
 /// What stands in a row of the table of types.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct EncodingTally {
@@ -112,7 +121,7 @@ impl Summary {
 
     fn count(&mut self, key: TypeKey, more: EncodingTally) {
         // There are few of them, and one look at a short list is quicker than any table.
-        let tally = match self.types.iter_mut().position(|(known, _)| *known == key) {
+        let tally = match self.types.iter_mut().position(|(known, _)| known.is(&key)) {
             Some(i) => &mut self.types[i].1,
             None => {
                 self.types.push((key, EncodingTally::default()));

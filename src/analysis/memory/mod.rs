@@ -3,6 +3,7 @@
 mod arrays;
 mod blocks;
 mod collections;
+mod keyspace;
 mod lists;
 mod modules;
 mod rax;
@@ -11,6 +12,7 @@ mod streams;
 mod tables;
 mod vset;
 
+pub use keyspace::Overhead;
 pub use server::{Allocator, Server};
 
 use crate::codec::string::canonical_integer;
@@ -77,6 +79,13 @@ impl MemoryModel {
     pub fn after_load(mut self) -> MemoryModel {
         self.loaded = true;
         self.facts = self.facts.after_load();
+        self
+    }
+
+    /// What is really allocated for keys, which is not always what MEMORY USAGE counts: for sums to be held beside
+    /// `used_memory`, with [`MemoryModel::keyspace`].
+    pub fn as_allocated(mut self) -> MemoryModel {
+        self.facts = self.facts.as_allocated();
         self
     }
 

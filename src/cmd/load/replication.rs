@@ -25,10 +25,10 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 impl LoadArgs {
     /// Replaces all that the server has.
     pub(super) fn replicate(&self, site: &Site, inputs: &mut [Input], common: Common) -> Result<Outcome> {
-        if self.resume.is_some() || self.dry_run || self.rate.is_some() || self.errors.is_some() {
+        if self.resume.is_some() || self.dry_run || self.rate.is_some() || self.errors.is_some() || self.verify {
             return Err(Error::usage(
-                "--method replication: all goes over at once or nothing does; leave out --resume, --dry-run, --rate and \
-                 --errors",
+                "--method replication: all goes over at once or nothing does; leave out --resume, --dry-run, --rate, \
+                 --errors and --verify",
             ));
         }
         let plan = self.replication_plan(site, inputs)?;
