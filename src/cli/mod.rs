@@ -1,5 +1,6 @@
 //! What the commands have in common: flags, answers, messages.
 
+pub(crate) mod aof;
 mod format;
 mod memory;
 mod rewrite;

@@ -23,7 +23,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-pub use aof::{AofFolder, Loaded, Start};
+pub use aof::{AofFolder, Loaded, Start, end_of_dump, form_of};
 pub use compose::{Composer, Report, Told, copy};
 pub use export::{Format, export};
 pub use forms::Form;
