@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod aof;
 mod check;
 mod commands;
 mod corpus;
 mod damage;
 mod deep;
+mod diff;
+mod digest;
 mod dump;
 mod dumps;
 mod export;
@@ -29,6 +32,7 @@ mod output;
 mod readme;
 mod refused;
 mod repair;
+mod replication;
 mod sample;
 mod server;
 mod tables;
