@@ -42,6 +42,11 @@ impl Output {
         }
     }
 
+    /// What is open already, and can only be written to, such as a socket.
+    pub fn stream(name: &str, open: File) -> Output {
+        Output { name: name.to_owned(), place: Place::Stream(open) }
+    }
+
     /// What is written goes to another thread.
     pub(super) fn to_thread(sender: SyncSender<Message>) -> Output {
         Output { name: "pipe".to_owned(), place: Place::Pipe(sender) }
@@ -83,6 +88,11 @@ impl Output {
         }
         .map_err(|e| e.in_input(&self.name))
     }
+}
+
+/// A temporary file without a name (below `TMPDIR`): it goes away with its handle, whatever ends the program.
+pub fn scratch_file() -> Result<File> {
+    Ok(tempfile::tempfile()?)
 }
 
 /// An append-only directory of 7.0 and later: a base file, an increment without commands, and the manifest. It gets its
