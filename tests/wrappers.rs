@@ -179,3 +179,18 @@ fn wrappers_in_wrappers_end_somewhere() {
     let (_folder, path) = file("dump", &bytes);
     run(["export"]).args([&path]).refuses();
 }
+
+#[test]
+fn an_archive_that_is_a_bomb_is_refused() {
+    // One string of 300 MB of zeros, its length as 32 bits.
+    const SIZE: u32 = 300_000_000;
+    let mut packer = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    packer.write_all(b"REDIS0009\xfe\x00\x00\x01k\x80").unwrap();
+    packer.write_all(&SIZE.to_be_bytes()).unwrap();
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), SIZE.into()), &mut packer).unwrap();
+    packer.write_all(b"\xff\0\0\0\0\0\0\0\0").unwrap();
+    let (_folder, path) = file("bomb.rdb.zst", &packer.finish().unwrap());
+    let said = run(["check"]).args([&path]).refuses();
+    assert!(said.contains("bomb.rdb.zst: ") && said.contains("more than 500 times its size"), "{said}");
+    run(["check", "--max-expansion", "1000000"]).args([&path]).ok();
+}

@@ -36,6 +36,9 @@ pub(crate) struct Common {
     /// Show no progress
     #[arg(long, short, global = true, help_heading = "General")]
     pub(crate) quiet: bool,
+    /// Refuse compressed input that unpacks to more than so many times its size, beyond 256 MiB
+    #[arg(long, global = true, value_name = "FACTOR", default_value = "500", help_heading = "General")]
+    pub(crate) max_expansion: u64,
 }
 
 impl Common {

@@ -18,6 +18,7 @@ pub(crate) mod split;
 
 use clap::{Parser, Subcommand};
 use rdbkit::Result;
+use rdbkit::pipeline::set_max_expansion;
 
 use crate::cli::{Common, Outcome};
 
@@ -68,6 +69,7 @@ enum Command {
 /// Runs the command that was asked for.
 pub(crate) fn run(cli: Cli) -> Result<Outcome> {
     let common = cli.common;
+    set_max_expansion(common.max_expansion);
     match cli.command {
         Command::Info(info) => info.run(common),
         Command::Keys(keys) => keys.run(common),

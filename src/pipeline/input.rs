@@ -11,6 +11,7 @@ use lz4_flex::frame::FrameDecoder;
 
 use super::Meter;
 use super::aof::{AofFolder, Loaded, Start, has_commands};
+use super::expansion::Expansion;
 use super::forms::Form;
 use super::import::{commands_as_dump, csv_as_dump, json_as_dump};
 use crate::error::{Error, Result};
@@ -149,6 +150,9 @@ pub(super) fn unwrap_all(
             Some(wrapper) => wrappers.push(wrapper),
         }
         plain_size = None;
+    }
+    if !wrappers.is_empty() {
+        bytes = Box::new(Expansion::new(bytes, meter));
     }
     Ok(Plain { bytes, size, plain_size, wrappers })
 }

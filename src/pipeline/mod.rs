@@ -5,6 +5,7 @@
 
 mod aof;
 mod compose;
+mod expansion;
 mod export;
 mod forms;
 mod import;
@@ -25,6 +26,7 @@ use std::thread;
 
 pub use aof::{AofFolder, Loaded, Start, end_of_dump, form_of};
 pub use compose::{Composer, Report, Told, copy};
+pub use expansion::set_max_expansion;
 pub use export::{Format, export};
 pub use forms::Form;
 pub use input::{Input, TextInput, name_of, open, open_text};
