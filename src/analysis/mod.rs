@@ -1,6 +1,8 @@
 //! What a dump says about itself: the summary of `info`, the rows of `keys`, and which servers can load it.
 
 mod compat;
+pub mod footprint;
+pub mod report;
 mod rows;
 mod summary;
 

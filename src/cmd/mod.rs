@@ -9,6 +9,7 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod man;
+pub(crate) mod memory;
 pub(crate) mod split;
 
 use clap::{Parser, Subcommand};
@@ -50,6 +51,7 @@ enum Command {
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
+    Memory(Box<memory::Memory>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -66,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
+        Command::Memory(memory) => memory.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }
