@@ -10,6 +10,7 @@ pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod man;
 pub(crate) mod memory;
+pub(crate) mod report;
 pub(crate) mod split;
 
 use clap::{Parser, Subcommand};
@@ -52,6 +53,7 @@ enum Command {
     Convert(Box<convert::Convert>),
     Split(split::Split),
     Memory(Box<memory::Memory>),
+    Report(Box<report::Report>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -69,6 +71,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
         Command::Memory(memory) => memory.run(common),
+        Command::Report(report) => report.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -19,5 +19,5 @@ pub use frame::Frame;
 pub use head::Header;
 pub use reader::EntryReader;
 pub use source::{Batch, Source};
-pub use syntax::write_string;
+pub use syntax::{write_base64, write_string};
 pub use writer::{Form, Writer};

@@ -130,7 +130,7 @@ pub(super) fn decode_base64(text: &[u8], out: &mut Vec<u8>) -> Result<(), String
 }
 
 /// Appends the base64 form.
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     STANDARD.encode_slice(bytes, &mut out[start..]).expect("the room is that of the padded form");

@@ -56,6 +56,12 @@ impl Slots {
         crate::model::shard_ranges(shards).into_iter().map(|slots| self.range(slots)).collect()
     }
 
+    /// The memory of so many ranges of the same length, a power of two.
+    pub fn bins(&self, bins: usize) -> Vec<u64> {
+        let sum = |slots: &[(u64, u64)]| slots.iter().fold(0_u64, |sum, slot| sum.saturating_add(slot.1));
+        self.0.chunks(self.0.len() / bins).map(sum).collect()
+    }
+
     /// The heaviest slots.
     pub fn heaviest(&self, limit: usize) -> Vec<Share> {
         let mut all: Vec<Share> = (0..SLOTS).map(|slot| self.range(slot..=slot)).filter(|s| s.keys > 0).collect();

@@ -56,6 +56,7 @@ pub fn document(name: &str, dissected: &Dissected, outline: &Outline, findings: 
             "used": footprint.slots.used(),
             "skew": skew(&shards),
             "shards": shards.iter().map(slots).collect::<Vec<_>>(),
+            "bins": footprint.slots.bins(128),
             "heaviest": footprint.slots.heaviest(10).iter().map(slots).collect::<Vec<_>>(),
         },
     })
