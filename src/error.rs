@@ -47,6 +47,10 @@ pub enum ErrorKind {
     Unsupported(String),
     /// The input is no RDB file at all; the text says what it looks like.
     NotRdb(String),
+    /// A server that can't be reached, or with which there is no talking.
+    Connection(String),
+    /// A server said no; these are its words.
+    Refused(String),
     /// The caller asked for something that makes no sense.
     Usage(String),
 }
@@ -95,6 +99,18 @@ impl Error {
     #[cold]
     pub fn unsupported(what: impl Into<String>) -> Error {
         Error::new(ErrorKind::Unsupported(what.into()))
+    }
+
+    /// A server is out of reach.
+    #[cold]
+    pub fn connection(what: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Connection(what.into()))
+    }
+
+    /// A server said no, in these words.
+    #[cold]
+    pub fn refused(words: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Refused(words.into()))
     }
 
     /// The caller is to blame.
@@ -186,6 +202,14 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Truncated | ErrorKind::Malformed(_) | ErrorKind::Checksum { .. })
     }
 
+    /// The first word of what a server said no with, such as `WRONGPASS`.
+    pub fn refusal(&self) -> Option<&str> {
+        match &self.0.kind {
+            ErrorKind::Refused(words) => words.split(' ').next(),
+            _ => None,
+        }
+    }
+
     /// The reason alone, without where.
     pub fn reason(&self) -> String {
         self.0.kind.to_string()
@@ -194,8 +218,13 @@ impl Error {
 
 impl From<io::Error> for Error {
     fn from(e: io::Error) -> Error {
-        // A decompressor that meets its end too early says so as an I/O error; to us the input is cut.
-        if e.kind() == io::ErrorKind::UnexpectedEof { Error::truncated() } else { Error::new(ErrorKind::Io(e)) }
+        // An error of ours that came through a reader is what it was.
+        match e.downcast::<Error>() {
+            Ok(own) => own,
+            // A decompressor that meets its end too early says so as an I/O error; to us the input is cut.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Error::truncated(),
+            Err(e) => Error::new(ErrorKind::Io(e)),
+        }
     }
 }
 
@@ -209,7 +238,11 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Checksum { stored, computed } => {
                 write!(f, "wrong checksum: the file says {stored:016x}, its bytes give {computed:016x}")
             }
-            ErrorKind::Unsupported(what) | ErrorKind::NotRdb(what) | ErrorKind::Usage(what) => f.write_str(what),
+            ErrorKind::Unsupported(what)
+            | ErrorKind::NotRdb(what)
+            | ErrorKind::Connection(what)
+            | ErrorKind::Usage(what) => f.write_str(what),
+            ErrorKind::Refused(words) => write!(f, "the server says: {words}"),
         }
     }
 }

@@ -20,7 +20,7 @@
 //! | 2 | [`model`] | values, records, batches, the filter |
 //! | 3 | [`rdb`], [`json`], [`csv`], [`resp`] | one format each |
 //! | 4 | [`pipeline`] | inputs and outputs, threads, order |
-//! | 5 | [`analysis`], [`check`] | what commands are for |
+//! | 5 | [`analysis`], [`check`], [`live`] | what commands are for |
 //! | 6 | the binary | arguments, presentation, progress |
 //!
 //! The library never prints and never reads the environment.
@@ -45,6 +45,7 @@ pub mod codec;
 pub mod csv;
 pub mod error;
 pub mod json;
+pub mod live;
 pub mod model;
 pub mod pipeline;
 pub mod rdb;

@@ -4,6 +4,7 @@
 
 mod check;
 mod corpus;
+mod deep;
 mod dumps;
 mod export;
 mod filter;

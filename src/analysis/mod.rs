@@ -2,10 +2,12 @@
 
 mod compat;
 pub mod footprint;
+mod memory;
 pub mod report;
 mod rows;
 mod summary;
 
 pub use compat::{Features, Loadable, lowest_redis, lowest_valkey};
+pub use memory::{Allocator, MemoryModel, Server, Usage};
 pub use rows::{KeyRow, Sort, rows, sorted_rows};
 pub use summary::{Database, EncodingTally, ModuleUse, Summarized, Summary, TypeKey, summarize};

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
+use super::memory::MemoryModel;
 use crate::error::Result;
 use crate::model::{Batch, Buffers, Entry, Eviction, Filter, Record, Scratch};
 use crate::pipeline::{Input, Work, run};
@@ -24,6 +25,8 @@ pub struct KeyRow {
     pub elements: Option<u64>,
     /// Bytes of the record in the file.
     pub bytes: u64,
+    /// Bytes in a server's memory, if they were asked for.
+    pub memory: Option<u64>,
     /// Unix time in ms.
     pub expiry: Option<i64>,
     /// Idle time or access counter.
@@ -35,6 +38,8 @@ pub struct KeyRow {
 pub enum Sort {
     /// Largest first.
     Size,
+    /// Most memory first.
+    Memory,
     /// Most elements first.
     Elements,
     /// By database and key, as bytes.
@@ -48,6 +53,7 @@ impl Sort {
     fn compare(self, a: &KeyRow, b: &KeyRow) -> Ordering {
         match self {
             Sort::Size => b.bytes.cmp(&a.bytes),
+            Sort::Memory => b.memory.cmp(&a.memory),
             Sort::Elements => b.elements.cmp(&a.elements),
             Sort::Ttl => a.expiry.unwrap_or(i64::MAX).cmp(&b.expiry.unwrap_or(i64::MAX)),
             Sort::Key => Ordering::Equal,
@@ -57,7 +63,7 @@ impl Sort {
 }
 
 impl KeyRow {
-    fn new(entry: &Entry<'_>, scratch: &mut Scratch) -> Result<KeyRow> {
+    fn new(entry: &Entry<'_>, memory: Option<&mut MemoryModel>, scratch: &mut Scratch) -> Result<KeyRow> {
         Ok(KeyRow {
             db: entry.db,
             key: entry.key.to_vec(),
@@ -65,6 +71,7 @@ impl KeyRow {
             encoding: entry.value.encoding(),
             elements: entry.value.count(scratch)?,
             bytes: entry.size,
+            memory: memory.map(|model| model.usage(entry, scratch)).transpose()?.map(|usage| usage.bytes),
             expiry: entry.expiry,
             eviction: entry.eviction,
         })
@@ -75,6 +82,7 @@ impl KeyRow {
 struct RowMaker<'f> {
     filter: &'f Filter,
     buffers: Buffers,
+    memory: Option<MemoryModel>,
     /// With an order and a limit, no more rows than that are kept.
     best: Option<(Sort, usize)>,
 }
@@ -83,13 +91,13 @@ impl Work for RowMaker<'_> {
     type Output = Vec<KeyRow>;
 
     fn batch(&mut self, batch: &Batch, out: &mut Vec<KeyRow>) -> Result<()> {
-        let RowMaker { filter, buffers, best } = self;
+        let RowMaker { filter, buffers, memory, best } = self;
         out.clear();
         let outcome = batch.each(buffers, |record, scratch| {
             if let Record::Entry(entry) = &record
                 && filter.keeps(entry)
             {
-                out.push(KeyRow::new(entry, scratch)?);
+                out.push(KeyRow::new(entry, memory.as_mut(), scratch)?);
             }
             Ok(())
         });
@@ -100,17 +108,19 @@ impl Work for RowMaker<'_> {
     }
 }
 
-/// Gives the rows of the keys that `filter` keeps, in file order and in pieces; `sink` may stop it.
+/// Gives the rows of the keys that `filter` keeps, in file order and in pieces; `sink` may stop it. With a model they say
+/// what memory the keys take.
 pub fn rows(
     input: &mut Input,
     threads: NonZeroUsize,
     filter: &Filter,
+    memory: Option<&MemoryModel>,
     mut sink: impl FnMut(&[KeyRow]) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let meter = input.meter.clone();
     // Only keys make rows; the head of the file has none.
     input.reader.take_head();
-    let maker = || RowMaker { filter, buffers: Buffers::default(), best: None };
+    let maker = || RowMaker { filter, buffers: Buffers::default(), memory: memory.cloned(), best: None };
     run(&mut input.reader, threads, &meter, maker, |rows| sink(rows)).1
 }
 
@@ -119,13 +129,15 @@ pub fn sorted_rows(
     input: &mut Input,
     threads: NonZeroUsize,
     filter: &Filter,
+    memory: Option<&MemoryModel>,
     sort: Sort,
     limit: Option<usize>,
 ) -> Result<Vec<KeyRow>> {
     let meter = input.meter.clone();
     input.reader.take_head();
     let limit = limit.unwrap_or(usize::MAX);
-    let maker = || RowMaker { filter, buffers: Buffers::default(), best: Some((sort, limit)) };
+    let best = Some((sort, limit));
+    let maker = || RowMaker { filter, buffers: Buffers::default(), memory: memory.cloned(), best };
     let mut all: Vec<KeyRow> = Vec::new();
     run(&mut input.reader, threads, &meter, maker, |rows| {
         all.append(rows);

@@ -1,9 +1,14 @@
 //! What the commands have in common: flags, answers, messages.
 
+mod memory;
 mod rewrite;
+mod server;
 mod writing;
 
+pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
+#[allow(unused_imports, reason = "the commands that need it are on their way")]
+pub(crate) use server::ServerArgs;
 pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
 
 use std::io::Write;

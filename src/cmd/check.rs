@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rdbkit::check::{Verdict, check};
+use rdbkit::check::{Checks, Finding, Verdict, check};
+use rdbkit::model::Target;
 use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
@@ -15,16 +16,29 @@ use crate::progress::Progress;
 /// Walk a dump to its last byte and list every error
 ///
 /// Every value is decoded and the checksum is verified. Damage inside a value does not stop the walk; damage that
-/// hides where the next record begins does. What is sound to read but not to a server, such as the same key twice, is
-/// not looked for. Exit status: 0 sound, 1 damaged, 2 can't tell.
+/// hides where the next record begins does. --deep also looks for what can be read, but is refused by a server, crashes
+/// it or was never saved by one: keys, fields and members that stand twice, sorted sets out of order, scores that are no
+/// numbers, empty collections, streams whose counts, ids or pending entries contradict each other, size hints that lie.
+/// It takes 20 to 40 bytes of memory for each key. Exit status: 0 sound (and loadable), 1 damaged (or not loadable), 2
+/// can't tell.
 #[derive(Args)]
 #[command(after_help = "Examples:
   rdbkit check dump.rdb
-  rdbkit check --json dump.rdb | jq -r '.errors[].key'
-  rdbkit check dump.rdb && cp dump.rdb /backups/")]
+  rdbkit check --deep dump.rdb && cp dump.rdb /backups/
+  rdbkit check --loadable-by valkey-8.1 dump.rdb
+  rdbkit check --json dump.rdb | jq -r '.errors[].key'")]
 pub(crate) struct Check {
     /// The dump; '-' for standard input
     file: PathBuf,
+    /// Look with a server's eyes, too: for what it refuses or what no server writes
+    #[arg(long)]
+    deep: bool,
+    /// Name what would keep this server from loading the file: redis-2.4 to redis-8.10, valkey-7.2 to valkey-9.1
+    #[arg(long, value_name = "SERVER")]
+    loadable_by: Option<Target>,
+    /// Module types that this server knows beyond its own, or 'all'
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "loadable_by")]
+    with_modules: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -33,8 +47,8 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let filter = self.filter.filter()?;
+    pub(crate) fn run(mut self, common: Common) -> Result<Outcome> {
+        let checks = self.checks()?;
         let mut out = Output::create(None, false)?;
         let mut input = match open(&self.file) {
             Ok(input) => input,
@@ -42,10 +56,14 @@ impl Check {
             Err(e) => return Err(e),
         };
         let progress = Progress::of(&input, common.quiet, false);
-        let mut errors = Vec::new();
-        let verdict = check(&mut input, common.threads(), &filter, |e| {
+        let (mut errors, mut obstacles) = (Vec::new(), Vec::new());
+        let verdict = check(&mut input, common.threads(), &checks, |found| {
+            let (e, list) = match found {
+                Finding::Problem(e) => (e, &mut errors),
+                Finding::Obstacle(e) => (e, &mut obstacles),
+            };
             if self.json {
-                errors.push(error_json(e));
+                list.push(error_json(e));
                 Ok(())
             } else {
                 out.put(format!("{e}\n").as_bytes())
@@ -53,12 +71,24 @@ impl Check {
         });
         drop(progress);
         let verdict = verdict.map_err(|e| input.name_it(e))?;
-        out.put(if self.json { verdict_json(&verdict, errors) } else { verdict_text(&verdict, &input) }.as_bytes())?;
+        let told = match self.json {
+            true => verdict_json(&verdict, &checks, errors, obstacles),
+            false => verdict_text(&verdict, &checks, &input),
+        };
+        out.put(told.as_bytes())?;
         match verdict.sound() {
-            Some(true) => Ok(Outcome::Yes),
-            Some(false) => Ok(Outcome::No),
+            Some(true) if verdict.obstacles == 0 => Ok(Outcome::Yes),
+            Some(_) => Ok(Outcome::No),
             None => Err(input.name_it(Error::unsupported("can't tell whether it is sound: see above"))),
         }
+    }
+
+    fn checks(&mut self) -> Result<Checks> {
+        let mut loadable_by = self.loadable_by.take();
+        if let Some(server) = loadable_by.as_mut().and_then(|target| target.server.as_mut()) {
+            server.modules = std::mem::take(&mut self.with_modules);
+        }
+        Ok(Checks { filter: self.filter.filter()?, deep: self.deep, loadable_by })
     }
 
     /// A file that is cut before its first record.
@@ -77,8 +107,8 @@ fn error_json(e: &Error) -> Value {
     json!({"offset": e.offset(), "db": e.db(), "key": e.key().map(text::escaped), "reason": e.reason()})
 }
 
-fn verdict_json(verdict: &Verdict, errors: Vec<Value>) -> String {
-    let report = json!({
+fn verdict_json(verdict: &Verdict, checks: &Checks, errors: Vec<Value>, obstacles: Vec<Value>) -> String {
+    let mut report = json!({
         "sound": verdict.sound(),
         "keys": verdict.keys,
         "complete": verdict.complete,
@@ -87,10 +117,18 @@ fn verdict_json(verdict: &Verdict, errors: Vec<Value>) -> String {
         "trailingBytes": verdict.end.as_ref().and_then(|end| end.trailing).map(|t| t.bytes),
         "errors": errors,
     });
+    if let Some(target) = &checks.loadable_by {
+        report["loadableBy"] = json!({"server": target.name(), "loads": loads(verdict), "obstacles": obstacles});
+    }
     format!("{report}\n")
 }
 
-fn verdict_text(verdict: &Verdict, input: &Input) -> String {
+/// Whether the server that was named loads the file; `None` if that can't be told.
+fn loads(verdict: &Verdict) -> Option<bool> {
+    if verdict.obstacles > 0 { Some(false) } else { verdict.sound() }
+}
+
+fn verdict_text(verdict: &Verdict, checks: &Checks, input: &Input) -> String {
     let mut line = format!("{}: ", input.name);
     // A String takes whatever is written to it.
     let _ = match (verdict.sound(), verdict.problems) {
@@ -106,6 +144,13 @@ fn verdict_text(verdict: &Verdict, input: &Input) -> String {
         }
     } else {
         line.push_str("; the rest of the file could not be read");
+    }
+    if let Some(target) = &checks.loadable_by {
+        let _ = match loads(verdict) {
+            Some(true) => write!(line, "; {target} loads it"),
+            Some(false) => write!(line, "; {target} does not load it (rdbkit convert --target {target} may help)"),
+            None => write!(line, "; can't tell whether {target} loads it"),
+        };
     }
     line.push('\n');
     line

@@ -10,18 +10,21 @@ use rdbkit::model::Eviction;
 use rdbkit::pipeline::{Output, open};
 use rdbkit::{Result, json, text};
 
-use crate::cli::{self, Common, FilterArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
 use crate::progress::Progress;
 use crate::table::Table;
 
-/// List keys: database, type, encoding, elements, bytes, expiry
+/// List keys: database, type, encoding, elements, bytes, memory, expiry
 ///
 /// In file order and constant memory, unless sorted. Sorting with --limit keeps only so many rows in memory. Bytes are
-/// those that the key with its value takes in the file; elements of a string are its length.
+/// those that the key with its value takes in the file; elements of a string are its length. Memory is what MEMORY USAGE
+/// would say, and is shown if it is asked for: every value has to be decoded for it.
 #[derive(Args)]
 #[command(after_help = "Examples:
   rdbkit keys dump.rdb
   rdbkit keys dump.rdb --sort size --limit 10          the ten biggest
+  rdbkit keys dump.rdb --sort memory --limit 10        the ten that take the most memory
+  rdbkit keys dump.rdb --memory --server valkey-9      and in another server
   rdbkit keys dump.rdb --type hash --ttl none --format csv > hashes.csv
   rdbkit keys dump.rdb --key 'session:*' --ttl '<1h' --format ndjson | jq -r .key")]
 pub(crate) struct Keys {
@@ -30,14 +33,19 @@ pub(crate) struct Keys {
     /// The format; a table on a terminal and tsv elsewhere if not given
     #[arg(long, short, value_enum)]
     format: Option<Format>,
-    /// The order; that of the file if not given. Sizes and elements: largest first; ttl: soonest first
+    /// The order; that of the file if not given. Sizes, memory and elements: largest first; ttl: soonest first
     #[arg(long, value_enum)]
     sort: Option<SortName>,
     /// No more than so many rows
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// A column more: bytes in a server's memory, as MEMORY USAGE would say
+    #[arg(long)]
+    memory: bool,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    model: MemoryArgs,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -50,15 +58,17 @@ enum Format {
     Ndjson,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SortName {
     Size,
+    Memory,
     Elements,
     Key,
     Ttl,
 }
 
-const COLUMNS: [&str; 8] = ["db", "key", "type", "encoding", "elements", "bytes", "expiry", "idle/freq"];
+/// The heads of the columns, with a mark on those of numbers; the memory is only shown if it was asked for.
+const COLUMNS: [&str; 9] = [">db", "key", "type", "encoding", ">elements", ">bytes", ">memory", "expiry", ">idle/freq"];
 
 impl Keys {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
@@ -67,14 +77,16 @@ impl Keys {
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
         let on_terminal = self.output.output.is_none() && stdout().is_terminal();
         let format = self.format.unwrap_or(if on_terminal { Format::Table } else { Format::Tsv });
-        let mut printer = Printer::new(format);
+        let with_memory = self.memory || self.sort == Some(SortName::Memory) || self.model.names_server();
+        let model = with_memory.then(|| self.model.model(input.reader.origin()));
+        let mut printer = Printer::new(format, with_memory);
         let progress = Progress::of(&input, common.quiet, self.output.output.is_none() && self.sort.is_none());
         let outcome = match self.sort {
-            Some(sort) => sorted_rows(&mut input, common.threads(), &filter, sort.into(), self.limit)
+            Some(sort) => sorted_rows(&mut input, common.threads(), &filter, model.as_ref(), sort.into(), self.limit)
                 .and_then(|rows| output.put(printer.rows(&rows).as_bytes())),
             None => {
                 let mut left = self.limit.unwrap_or(usize::MAX);
-                rows(&mut input, common.threads(), &filter, |rows| {
+                rows(&mut input, common.threads(), &filter, model.as_ref(), |rows| {
                     let some = &rows[..rows.len().min(left)];
                     left -= some.len();
                     output.put(printer.rows(some).as_bytes())?;
@@ -95,6 +107,7 @@ impl From<SortName> for Sort {
     fn from(name: SortName) -> Sort {
         match name {
             SortName::Size => Sort::Size,
+            SortName::Memory => Sort::Memory,
             SortName::Elements => Sort::Elements,
             SortName::Key => Sort::Key,
             SortName::Ttl => Sort::Ttl,
@@ -105,14 +118,15 @@ impl From<SortName> for Sort {
 /// Turns rows into text, piece by piece.
 struct Printer {
     format: Format,
+    heads: Vec<&'static str>,
     table: Table,
     begun: bool,
 }
 
 impl Printer {
-    fn new(format: Format) -> Printer {
-        let heads = [">db", "key", "type", "encoding", ">elements", ">bytes", "expiry", ">idle/freq"];
-        Printer { format, table: Table::new(&heads), begun: false }
+    fn new(format: Format, with_memory: bool) -> Printer {
+        let heads: Vec<_> = COLUMNS.into_iter().filter(|head| with_memory || *head != ">memory").collect();
+        Printer { format, table: Table::new(&heads), heads, begun: false }
     }
 
     /// The text of these rows, with the heads before the first ones.
@@ -120,12 +134,13 @@ impl Printer {
         let mut out = String::new();
         match self.format {
             Format::Table => {
-                rows.iter().for_each(|row| self.table.row(cells(row, true).into()));
+                rows.iter().for_each(|row| self.table.row(cells(row, true)));
                 self.table.flush(&mut out);
             }
             Format::Csv | Format::Tsv => {
                 if !self.begun {
-                    self.line(&COLUMNS.map(str::to_owned), &mut out);
+                    let heads = self.heads.iter().map(|head| head.trim_start_matches('>').to_owned());
+                    self.line(&heads.collect::<Vec<_>>(), &mut out);
                 }
                 rows.iter().for_each(|row| self.line(&cells(row, false), &mut out));
             }
@@ -135,7 +150,7 @@ impl Printer {
         out
     }
 
-    fn line(&self, cells: &[String; 8], out: &mut String) {
+    fn line(&self, cells: &[String], out: &mut String) {
         for (i, cell) in cells.iter().enumerate() {
             if i > 0 {
                 out.push(if self.format == Format::Csv { ',' } else { '\t' });
@@ -153,7 +168,7 @@ impl Printer {
 }
 
 /// The cells of a row; for people, long keys are cut and numbers grouped.
-fn cells(row: &KeyRow, for_people: bool) -> [String; 8] {
+fn cells(row: &KeyRow, for_people: bool) -> Vec<String> {
     const LONGEST: usize = 60;
     let mut key = text::escaped(&row.key);
     let number = |n: u64| if for_people { text::grouped(n) } else { n.to_string() };
@@ -161,20 +176,24 @@ fn cells(row: &KeyRow, for_people: bool) -> [String; 8] {
         key.truncate(LONGEST - 1);
         key.push('…');
     }
-    [
+    let mut cells = vec![
         row.db.to_string(),
         key,
         row.type_name.to_string(),
         row.encoding.to_owned(),
         row.elements.map_or(String::new(), number),
         number(row.bytes),
+    ];
+    cells.extend(row.memory.map(number));
+    cells.extend([
         row.expiry.map_or(String::new(), text::timestamp),
         match row.eviction {
             Eviction::None => String::new(),
             Eviction::Idle(seconds) => format!("{seconds}s"),
             Eviction::Freq(count) => count.to_string(),
         },
-    ]
+    ]);
+    cells
 }
 
 fn ndjson(row: &KeyRow, out: &mut String) {
@@ -189,6 +208,9 @@ fn ndjson(row: &KeyRow, out: &mut String) {
         out.push_str(&format!(",\"elements\":{n}"));
     }
     out.push_str(&format!(",\"bytes\":{}", row.bytes));
+    if let Some(n) = row.memory {
+        out.push_str(&format!(",\"memory\":{n}"));
+    }
     if let Some(at) = row.expiry {
         out.push_str(&format!(",\"expireAt\":{at}"));
     }

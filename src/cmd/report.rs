@@ -9,7 +9,7 @@ use rdbkit::analysis::report::{document, page};
 use rdbkit::pipeline::{Output, open};
 
 use super::memory::{PrefixArgs, outcome};
-use crate::cli::{self, Common, FilterArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
 use crate::progress::Progress;
 
 /// Write a page with pictures and tables of what takes the memory
@@ -36,6 +36,8 @@ pub(crate) struct Report {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
+    model: MemoryArgs,
+    #[command(flatten)]
     filter: FilterArgs,
 }
 
@@ -53,8 +55,9 @@ impl Report {
         };
         let mut input = open(&self.file)?;
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
+        let model = self.model.model(input.reader.origin());
         let progress = Progress::of(&input, common.quiet, false);
-        let dissected = dissect(&mut input, common.threads(), &options);
+        let dissected = dissect(&mut input, common.threads(), &options, &model);
         drop(progress);
         // What is below a five-thousandth of the picture can't be seen in it.
         let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / 5000);

@@ -128,6 +128,19 @@ pub fn element<'s>(cur: &mut Cursor<'_>, head: &Head, scratch: &'s mut Scratch) 
     Ok(Element { name, attributes: (!attributes.is_empty()).then_some(attributes), vector })
 }
 
+/// Reads one element's name, and into `numbers` the integers of its node; the vector is stepped over.
+pub fn node<'b>(cur: &mut Cursor<'_>, head: &Head, name: &'b mut Vec<u8>, numbers: &mut Vec<u64>) -> Result<&'b [u8]> {
+    copy(string(cur)?, name)?;
+    for _ in 0..if head.has_attributes { 2 } else { 1 } {
+        string(cur)?;
+    }
+    numbers.clear();
+    for _ in 0..int(cur)? {
+        numbers.push(int(cur)?);
+    }
+    Ok(name)
+}
+
 /// The version of the layout of a vector set's links: 0 before Redis 8.0.6, 1 from then on. `None` where there are none.
 /// `cur` stands behind the module id.
 pub fn link_version(cur: &mut Cursor<'_>) -> Result<Option<u64>> {

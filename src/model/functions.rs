@@ -12,6 +12,13 @@ pub fn library_name(source: &[u8]) -> Option<&[u8]> {
     Some(unquoted.unwrap_or(name))
 }
 
+/// The engine and the name of a library. `None` where its first line does not name both.
+pub fn library_head(source: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = source.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
+    let engine = line.split(u8::is_ascii_whitespace).next()?;
+    Some((engine, library_name(source)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,5 +33,6 @@ mod tests {
         t("#!lua name=\"my\"\r\nx", Some("my"));
         t("#!lua\nname=mylib", None);
         t("name=mylib", None);
+        assert_eq!(library_head(b"#!lua name=mylib\n"), Some((&b"lua"[..], &b"mylib"[..])));
     }
 }

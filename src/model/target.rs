@@ -48,6 +48,21 @@ pub const REDIS_VERSIONS: [((u32, u32), u32); 12] = [
     ((8, 10), 15),
 ];
 
+/// The newest RDB version that the server writes which the origin names, as far as it is known here.
+pub fn newest_version_of(origin: &Origin) -> Option<u32> {
+    /// Development versions count their patches from here, and write what the next version will.
+    const DEVELOPMENT: u32 = 100;
+    /// The release candidates of Valkey 8.0 wrote this one.
+    const VALKEY_8: u32 = 12;
+    let patch = origin.server.as_ref()?.split('.').nth(2)?.parse().unwrap_or(DEVELOPMENT);
+    let version = origin.server_version().filter(|version| patch < DEVELOPMENT && *version <= (8, 10))?;
+    match origin.dialect {
+        Dialect::Redis => REDIS_VERSIONS.iter().rev().find(|(first, _)| *first <= version).map(|(_, newest)| *newest),
+        Dialect::Valkey if version < (9, 0) => Some(VALKEY_8),
+        _ => None,
+    }
+}
+
 /// The last RDB version that Redis and Valkey both know.
 const LAST_SHARED: u32 = 11;
 

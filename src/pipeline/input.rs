@@ -30,6 +30,16 @@ pub struct Input {
 }
 
 impl Input {
+    /// An input of RDB bytes that come from anywhere, such as a socket or another thread; `meter` counts them. Reads up
+    /// to the first key.
+    ///
+    /// An [`io::Error`] made of one of our own errors ([`io::Error::other`]) arrives as that error, with its place.
+    pub fn from_read(name: &str, bytes: Box<dyn Read + Send>, meter: Arc<Meter>) -> Result<Input> {
+        let metered = Box::new(Metered { inner: bytes, meter: meter.clone() });
+        let reader = Reader::new(metered).map_err(|e| e.in_input(name))?;
+        Ok(Input { reader, name: name.to_owned(), size: None, wrappers: Vec::new(), meter })
+    }
+
     /// Gives an error this input's name.
     pub fn name_it(&self, e: Error) -> Error {
         e.in_input(&self.name)
@@ -215,5 +225,34 @@ impl Read for Metered {
         let n = self.inner.read(buf)?;
         self.meter.bytes.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_source_arrives_as_it_is_behind_the_records_before_it() {
+        struct Failing(Cursor<Vec<u8>>);
+        impl Read for Failing {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                match self.0.read(buf)? {
+                    0 => Err(io::Error::other(Error::malformed("text: bad").at_line(3, 4).in_input("a.json"))),
+                    n => Ok(n),
+                }
+            }
+        }
+        let bytes = Cursor::new(b"REDIS0009\xfe\x00\x00\x01k\x01v".to_vec());
+        let meter = Arc::new(Meter::default());
+        let mut input = Input::from_read("outer", Box::new(Failing(bytes)), meter.clone()).unwrap();
+        let mut keys = 0;
+        let e = input.reader.each(|record, _| {
+            keys += usize::from(matches!(record, crate::model::Record::Entry(_)));
+            Ok(())
+        });
+        let e = input.name_it(e.unwrap_err());
+        assert_eq!((keys, e.to_string().as_str()), (1, "a.json: line 3, column 4, malformed text: bad"));
+        assert_eq!(meter.bytes.load(Ordering::Relaxed), 16);
     }
 }

@@ -362,7 +362,10 @@ impl Reader {
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => self.at_end = true,
                 Err(e) => {
                     self.at_end = true;
-                    self.read_error = Some(Error::from(e).at(self.offset + *have as u64));
+                    // One of our own knows its place better: it may have none in these bytes.
+                    let is_own = e.get_ref().is_some_and(|inner| inner.is::<Error>());
+                    let e = Error::from(e);
+                    self.read_error = Some(if is_own { e } else { e.at(self.offset + *have as u64) });
                 }
             }
         }

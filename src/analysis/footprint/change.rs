@@ -59,10 +59,7 @@ pub fn changes(before: &Footprint, after: &Footprint, least: u64, most: usize) -
     Change { total, prefixes: prefixes(&before.prefixes, &after.prefixes, least, most), types, databases }
 }
 
-fn join<T: Ord>(
-    before: impl Iterator<Item = (T, Tally)>,
-    after: impl Iterator<Item = (T, Tally)>,
-) -> Vec<Changed<T>> {
+fn join<T: Ord>(before: impl Iterator<Item = (T, Tally)>, after: impl Iterator<Item = (T, Tally)>) -> Vec<Changed<T>> {
     let mut joined = std::collections::BTreeMap::<T, (Tally, Tally)>::new();
     before.for_each(|(what, tally)| joined.entry(what).or_default().0 = tally);
     after.for_each(|(what, tally)| joined.entry(what).or_default().1 = tally);

@@ -88,9 +88,10 @@ fn percent(part: f64) -> String {
 }
 
 fn example(noticed: &Noticed) -> String {
-    noticed.example.as_ref().map_or(String::new(), |(key, memory)| {
-        format!("{} ({})", text::quoted_short(key), text::bytes(*memory))
-    })
+    noticed
+        .example
+        .as_ref()
+        .map_or(String::new(), |(key, memory)| format!("{} ({})", text::quoted_short(key), text::bytes(*memory)))
 }
 
 fn damage(dissected: &Dissected, found: &mut Found) {
@@ -139,7 +140,8 @@ fn prefix_alone(footprint: &Footprint, outline: &Outline, found: &mut Found) {
     if part < 0.5 || heaviest.tally.keys < 2 || heaviest.is_rest {
         return;
     }
-    let title = format!("{} of memory is in keys that begin with {}.", percent(part), text::quoted_short(&heaviest.name));
+    let title =
+        format!("{} of memory is in keys that begin with {}.", percent(part), text::quoted_short(&heaviest.name));
     let each = heaviest.tally.memory / heaviest.tally.keys.max(1);
     let detail = format!("{}, {} each on average.", text::count(heaviest.tally.keys, "key"), text::bytes(each));
     found.add(Weight::Notable, title, detail, "Look at the picture of prefixes to see what is in it.");
@@ -284,7 +286,10 @@ fn packing(footprint: &Footprint, found: &mut Found) {
     if share(saved, footprint.total.memory) < 0.1 {
         return;
     }
-    let title = format!("{} of memory would go if clients compressed long strings.", percent(share(saved, footprint.total.memory)));
+    let title = format!(
+        "{} of memory would go if clients compressed long strings.",
+        percent(share(saved, footprint.total.memory))
+    );
     let ratio = hints.plain as f64 / hints.packed.max(1) as f64;
     let detail = format!(
         "{} of a kilobyte or more take {}; LZF, a weak compression, makes them {ratio:.1} times smaller in this file.",
@@ -304,7 +309,12 @@ fn idle(footprint: &Footprint, found: &mut Found) {
         let classes = IDLE_NAMES.len();
         let oldest = text::bytes(footprint.idle.0[classes - 1].memory);
         let detail = format!("{} with {}; {oldest} for a year or more.", text::count(keys, "key"), text::bytes(old));
-        found.add(Weight::Worthwhile, title, detail, "Expire or archive them: rdbkit keys shows the idle time of each.");
+        found.add(
+            Weight::Worthwhile,
+            title,
+            detail,
+            "Expire or archive them: rdbkit keys shows the idle time of each.",
+        );
     }
 }
 
@@ -332,7 +342,8 @@ fn databases(footprint: &Footprint, found: &mut Found) {
     if footprint.databases.len() > 1 {
         let title = format!("{} databases are in use.", footprint.databases.len());
         let detail = "A cluster has only database 0 (but for Valkey 9).".to_owned();
-        let advice = "Before moving to a cluster, put them into one with prefixes: rdbkit convert --db-map, --prefix-add.";
+        let advice =
+            "Before moving to a cluster, put them into one with prefixes: rdbkit convert --db-map, --prefix-add.";
         found.add(Weight::Notable, title, detail, advice);
     }
 }

@@ -22,16 +22,8 @@ pub const TTL_NAMES: [&str; 9] =
     [TTL[0].1, TTL[1].1, TTL[2].1, TTL[3].1, TTL[4].1, TTL[5].1, TTL[6].1, "1 year or more", "no expiry"];
 
 /// Names of the classes of idle time.
-pub const IDLE_NAMES: [&str; 8] = [
-    "< 1 minute",
-    "< 1 hour",
-    "< 1 day",
-    "< 7 days",
-    "< 30 days",
-    "< 90 days",
-    "< 1 year",
-    "1 year or more",
-];
+pub const IDLE_NAMES: [&str; 8] =
+    ["< 1 minute", "< 1 hour", "< 1 day", "< 7 days", "< 30 days", "< 90 days", "< 1 year", "1 year or more"];
 
 const IDLE: [u64; 7] = [60, 3600, 86_400, 7 * 86_400, 30 * 86_400, 90 * 86_400, 365 * 86_400];
 
@@ -42,8 +34,21 @@ const FREQ: [u8; 5] = [1, 5, 10, 50, 100];
 
 /// The largest memory of a key of each size class but the last.
 pub const SIZES: [u64; 15] = [
-    64, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000,
-    10_000_000_000, 100_000_000_000,
+    64,
+    100,
+    200,
+    500,
+    1000,
+    2000,
+    5000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+    10_000_000_000,
+    100_000_000_000,
 ];
 
 /// Tallies of so many classes.

@@ -35,10 +35,10 @@ pub use split::{Segment, Splitter};
 pub use tally::{Leading, Tally, Weighed, share};
 pub use top::{KeyUsage, Measure, Measured, Tops};
 
-use super::TypeKey;
+use super::{MemoryModel, TypeKey};
 use crate::codec::string::canonical_integer;
 use crate::error::{Error, Result};
-use crate::model::{Batch, Buffers, Entry, Eviction, Filter, Origin, Record, Scratch, slot};
+use crate::model::{Batch, Buffers, Entry, Eviction, Filter, Kind, Origin, Record, Scratch, slot};
 use crate::pipeline::{Input, Work, run};
 use crate::rdb::End;
 
@@ -102,6 +102,10 @@ pub struct Dissected {
     pub footprint: Footprint,
     /// Where the file comes from.
     pub origin: Arc<Origin>,
+    /// Whose memory it is, in words.
+    pub model: String,
+    /// The tables of keys and expiries, beside the keys; nothing where not all keys were looked for.
+    pub key_space: Option<u64>,
     /// What the server itself said it used (`used-mem`).
     pub used: Option<u64>,
     /// When it was made, Unix time in ms.
@@ -118,6 +122,7 @@ pub struct Dissected {
 struct Worker<'o> {
     options: &'o Options,
     as_of: i64,
+    model: MemoryModel,
     buffers: Buffers,
 }
 
@@ -125,7 +130,7 @@ impl Work for Worker<'_> {
     type Output = Footprint;
 
     fn batch(&mut self, batch: &Batch, out: &mut Footprint) -> Result<()> {
-        let Worker { options, as_of, buffers } = self;
+        let Worker { options, as_of, model, buffers } = self;
         out.clear(options);
         batch.each(buffers, |record, scratch| {
             if let Record::Entry(entry) = &record
@@ -135,7 +140,8 @@ impl Work for Worker<'_> {
                 out.expiring += u64::from(entry.expiry.is_some());
                 let weight = options.weight(entry);
                 if weight > 0 {
-                    out.entry(entry, weight, options, *as_of, scratch);
+                    let measured = measure(entry, model, scratch);
+                    out.entry(entry, weight, measured, options, *as_of);
                 }
             }
             Ok(())
@@ -156,8 +162,12 @@ impl Options {
 }
 
 /// What a key takes.
-fn measure(entry: &Entry<'_>, scratch: &mut Scratch) -> Result<Measured> {
-    Ok(Measured { memory: entry.size, elements: entry.value.count(scratch)?, longest: None })
+#[inline]
+fn measure(entry: &Entry<'_>, model: &mut MemoryModel, scratch: &mut Scratch) -> Result<Measured> {
+    let usage = model.usage(entry, scratch)?;
+    let is_opaque = matches!(entry.value.kind(), Kind::Module | Kind::Json | Kind::Foreign);
+    let known = |n: u64| (!is_opaque).then_some(n);
+    Ok(Measured { memory: usage.bytes, elements: known(usage.elements), longest: known(usage.largest) })
 }
 
 impl Footprint {
@@ -170,8 +180,8 @@ impl Footprint {
         *self = Footprint { prefixes, tops, slots, ..Footprint::default() };
     }
 
-    fn entry(&mut self, entry: &Entry<'_>, weight: u64, options: &Options, as_of: i64, scratch: &mut Scratch) {
-        let measured = measure(entry, scratch).unwrap_or_else(|e| {
+    fn entry(&mut self, entry: &Entry<'_>, weight: u64, measured: Result<Measured>, options: &Options, as_of: i64) {
+        let measured = measured.unwrap_or_else(|e| {
             self.hints.damaged += 1;
             self.damage.get_or_insert_with(|| e.at(entry.offset).of_key(entry.db, entry.key));
             Measured { memory: entry.size, elements: None, longest: None }
@@ -210,6 +220,11 @@ impl Footprint {
         &mut self.types[place].1
     }
 
+    /// The tables of all databases.
+    fn key_space(&self, model: &MemoryModel) -> u64 {
+        self.databases.values().map(|tally| model.key_space(tally.keys, tally.keys - tally.lasting)).sum()
+    }
+
     /// Adds what comes later in the file.
     fn merge(&mut self, later: &mut Footprint) {
         self.seen += later.seen;
@@ -232,6 +247,11 @@ impl Footprint {
 }
 
 impl Dissected {
+    /// Keys, and the tables that they are in.
+    pub fn memory(&self) -> u64 {
+        self.footprint.total.memory.saturating_add(self.key_space.unwrap_or(0))
+    }
+
     /// The error that keeps this from being all of the dump: what ended the reading, or a value that can't be decoded.
     pub fn trouble(&self) -> Option<&Error> {
         self.damage.as_ref().or(self.footprint.damage.as_ref())
@@ -240,7 +260,7 @@ impl Dissected {
 
 /// Reads the whole input and finds out where its memory is. Damage does not make it fail: what was read until there is
 /// the answer.
-pub fn dissect(input: &mut Input, threads: NonZeroUsize, options: &Options) -> Dissected {
+pub fn dissect(input: &mut Input, threads: NonZeroUsize, options: &Options, model: &MemoryModel) -> Dissected {
     input.reader.verify(false);
     let (mut used, mut created, mut damage) = (None, None, None);
     if let Some(head) = input.reader.take_head() {
@@ -259,7 +279,7 @@ pub fn dissect(input: &mut Input, threads: NonZeroUsize, options: &Options) -> D
     let mut footprint = Footprint::default();
     footprint.clear(options);
     if damage.is_none() {
-        let worker = || Worker { options, as_of, buffers: Buffers::default() };
+        let worker = || Worker { options, as_of, model: model.clone(), buffers: Buffers::default() };
         let meter = input.meter.clone();
         let (_, outcome) = run(&mut input.reader, threads, &meter, worker, |batch| {
             footprint.merge(batch);
@@ -269,6 +289,7 @@ pub fn dissect(input: &mut Input, threads: NonZeroUsize, options: &Options) -> D
     }
     footprint.types.sort_by_key(|(key, tally)| (u64::MAX - tally.memory, *key));
     let used = used.and_then(|n: i64| u64::try_from(n).ok());
-    let origin = input.reader.origin().clone();
-    Dissected { footprint, origin, used, created, as_of, end: input.reader.end().cloned(), damage }
+    let key_space = options.filter.is_empty().then(|| footprint.key_space(model));
+    let (origin, end) = (input.reader.origin().clone(), input.reader.end().cloned());
+    Dissected { footprint, origin, model: model.name(), key_space, used, created, as_of, end, damage }
 }

@@ -102,7 +102,8 @@ impl PrefixTree {
         let mut map = std::mem::take(&mut self.map);
         map.clear();
         for (i, node) in other.nodes.iter().enumerate() {
-            let at = if i == 0 { ROOT } else { self.child(map[node.parent as usize], other.segment(node), node.is_rest) };
+            let at =
+                if i == 0 { ROOT } else { self.child(map[node.parent as usize], other.segment(node), node.is_rest) };
             map.push(at);
             self.nodes[at as usize].absorb(node);
         }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::top::{KeyUsage, Measured};
 use super::{Options, measure};
+use crate::analysis::MemoryModel;
 use crate::csv::{self, Level};
 use crate::error::Result;
 use crate::json;
@@ -85,6 +86,7 @@ fn ndjson(key: &KeyUsage, out: &mut Vec<u8>) {
 struct Liner<'o> {
     options: &'o Options,
     lines: Lines,
+    model: MemoryModel,
     buffers: Buffers,
 }
 
@@ -92,13 +94,13 @@ impl Work for Liner<'_> {
     type Output = Vec<u8>;
 
     fn batch(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<()> {
-        let Liner { options, lines, buffers } = self;
+        let Liner { options, lines, model, buffers } = self;
         out.clear();
         batch.each(buffers, |record, scratch| {
             if let Record::Entry(entry) = &record
                 && options.filter.keeps(entry)
             {
-                let measured: Measured = measure(entry, scratch)?;
+                let measured = measure(entry, model, scratch)?;
                 lines.write(&whole(entry, &measured), out);
             }
             Ok(())
@@ -116,11 +118,12 @@ pub fn lines(
     input: &mut Input,
     threads: NonZeroUsize,
     options: &Options,
+    model: &MemoryModel,
     lines: Lines,
     mut sink: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let meter = input.meter.clone();
     input.reader.take_head();
-    let worker = || Liner { options, lines, buffers: Buffers::default() };
+    let worker = || Liner { options, lines, model: model.clone(), buffers: Buffers::default() };
     run(&mut input.reader, threads, &meter, worker, |text| sink(text).map(|()| ControlFlow::Continue(()))).1
 }

@@ -12,14 +12,12 @@ use crate::text;
 
 /// The object. `shards` is how many shards the slots are dealt to.
 pub fn document(name: &str, dissected: &Dissected, outline: &Outline, findings: &[Finding], shards: u16) -> Value {
-    let Dissected { footprint, origin, used, created, as_of, end, damage } = dissected;
+    let Dissected { footprint, origin, model, key_space, used, created, as_of, end, damage } = dissected;
     let sizes: Vec<String> = SIZES.iter().map(|bound| format!("≤ {}", text::bytes(*bound))).collect();
     let sizes: Vec<&str> = sizes.iter().map(String::as_str).chain(["larger"]).collect();
     let measures = Measure::ALL.into_iter().zip(["memory", "size", "elements", "largest"]);
     let shards = footprint.slots.shards(shards);
-    let error = |e: &crate::Error| {
-        json!({"offset": e.offset(), "db": e.db(), "key": e.key().map(text::escaped), "reason": e.reason()})
-    };
+    let error = |e: &crate::Error| json!({"offset": e.offset(), "db": e.db(), "key": e.key().map(text::escaped), "reason": e.reason()});
     json!({
         "file": name,
         "server": origin.server_name(),
@@ -33,6 +31,8 @@ pub fn document(name: &str, dissected: &Dissected, outline: &Outline, findings: 
         "expiring": footprint.expiring,
         "memory": footprint.total.memory,
         "margin": footprint.total.margin(),
+        "keySpace": key_space,
+        "model": model,
         "bytes": footprint.total.bytes,
         "usedMemory": used,
         "findings": findings.iter().map(|found| json!({
@@ -112,7 +112,9 @@ fn prefixes(outline: &Outline) -> Value {
     let one = |node: &Outline| {
         let mut object = tally(&node.tally, [("prefix", bytes(&node.name))]);
         object["type"] = json!(node.kind.map(|kind| kind.name()));
-        for (name, is) in [("rest", node.is_rest.then(|| json!(true))), ("lacking", (node.lacking > 0).then(|| json!(node.lacking)))] {
+        for (name, is) in
+            [("rest", node.is_rest.then(|| json!(true))), ("lacking", (node.lacking > 0).then(|| json!(node.lacking)))]
+        {
             if let Some(value) = is {
                 object[name] = value;
             }

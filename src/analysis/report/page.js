@@ -103,9 +103,9 @@
       make("div", "fact", make("div", "name", name), make("div", "value", value), make("div", "note", note)));
     fact("Memory of keys", bytes(data.memory), data.keys ? bytes(Math.round(data.memory / data.keys)) + " a key" : "");
     fact("Keys", few(data.keys), data.keys ? percent(part(data.expiring, data.keys)) + " have an expiry" : "");
-    if (data.overhead) fact("Key space", bytes(data.overhead), "tables of keys and expiries");
+    if (data.keySpace) fact("Key space", bytes(data.keySpace), "tables of keys and expiries");
     if (data.usedMemory) {
-      const explained = part(data.memory + (data.overhead || 0), data.usedMemory);
+      const explained = part(data.memory + (data.keySpace || 0), data.usedMemory);
       fact("Used, said the server", bytes(data.usedMemory), percent(explained) + " explained by the keys here");
     }
     const [largest] = data.top.memory;

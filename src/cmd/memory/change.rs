@@ -10,12 +10,24 @@ use crate::table::Table;
 
 /// `+1.5 MB`.
 fn signed_bytes(n: i128) -> String {
-    let sign = if n > 0 { "+" } else if n < 0 { "-" } else { "" };
+    let sign = if n > 0 {
+        "+"
+    } else if n < 0 {
+        "-"
+    } else {
+        ""
+    };
     sign.to_owned() + &text::bytes(u64::try_from(n.unsigned_abs()).unwrap_or(u64::MAX))
 }
 
 fn signed(n: i128) -> String {
-    let sign = if n > 0 { "+" } else if n < 0 { "-" } else { "" };
+    let sign = if n > 0 {
+        "+"
+    } else if n < 0 {
+        "-"
+    } else {
+        ""
+    };
     sign.to_owned() + &text::grouped(u64::try_from(n.unsigned_abs()).unwrap_or(u64::MAX))
 }
 
@@ -69,9 +81,7 @@ pub(super) fn as_text(change: &Change, earlier: &str, later: &str) -> String {
 
 pub(super) fn as_json(change: &Change, earlier: &str, later: &str) -> String {
     fn both<T>(name: &str, what: Value, changed: &Changed<T>) -> Value {
-        let side = |tally: &rdbkit::analysis::footprint::Tally| {
-            json!({"keys": tally.keys, "memory": tally.memory, "bytes": tally.bytes, "margin": tally.margin()})
-        };
+        let side = |tally: &rdbkit::analysis::footprint::Tally| json!({"keys": tally.keys, "memory": tally.memory, "bytes": tally.bytes, "margin": tally.margin()});
         let memory = i64::try_from(changed.memory()).unwrap_or(i64::MAX);
         json!({name: what, "change": memory, "before": side(&changed.before), "after": side(&changed.after)})
     }

@@ -13,7 +13,7 @@ use rdbkit::analysis::report::document;
 use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::{Error, Result, text};
 
-use crate::cli::{self, Common, FilterArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
 use crate::progress::Progress;
 
 /// Show which keys, prefixes and types take the memory
@@ -59,6 +59,8 @@ pub(crate) struct Memory {
     sample: Option<u64>,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    model: MemoryArgs,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -141,10 +143,10 @@ impl Memory {
             }
         }
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let (input, after) = dissected(&self.file, &options, common)?;
+        let (input, after) = self.dissected(&self.file, &options, common)?;
         let mut outcome = outcome(&input, &after);
         let report = if let Some(other) = &self.compare {
-            let (earlier, before) = dissected(other, &options, common)?;
+            let (earlier, before) = self.dissected(other, &options, common)?;
             outcome = self::outcome(&earlier, &before).and_then(|before| outcome.map(|after| before.and(after)));
             let least = before.footprint.total.memory.max(after.footprint.total.memory) / LEAST;
             let change = changes(&before.footprint, &after.footprint, least, self.top.unwrap_or(25));
@@ -192,12 +194,23 @@ impl Memory {
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
         output.put(format.header().as_bytes())?;
         let progress = Progress::of(&input, common.quiet, self.output.output.is_none());
-        let outcome = lines(&mut input, common.threads(), options, format, |text| output.put(text));
+        let model = self.model.model(input.reader.origin());
+        let outcome = lines(&mut input, common.threads(), options, &model, format, |text| output.put(text));
         drop(progress);
         outcome.map_err(|e| input.name_it(e))?;
         output.finish()?;
         cli::warn_of_commands(&input);
         Ok(Outcome::Yes)
+    }
+
+    /// Opens and reads a dump.
+    fn dissected(&self, path: &Path, options: &Options, common: Common) -> Result<(Input, Dissected)> {
+        let mut input = open(path)?;
+        let model = self.model.model(input.reader.origin());
+        let progress = Progress::of(&input, common.quiet, false);
+        let dissected = dissect(&mut input, common.threads(), options, &model);
+        drop(progress);
+        Ok((input, dissected))
     }
 
     /// All that is known of one dump.
@@ -212,18 +225,14 @@ impl Memory {
             return format!("{document}\n");
         }
         outline.prune(self.top.unwrap_or(25));
-        tables::Tables { input, dissected, by: self.by.iter().map(|by| Measure::from(*by)).collect(), shards: self.shards }
-            .text(&outline, &found)
+        tables::Tables {
+            input,
+            dissected,
+            by: self.by.iter().map(|by| Measure::from(*by)).collect(),
+            shards: self.shards,
+        }
+        .text(&outline, &found)
     }
-}
-
-/// Opens and reads a dump.
-fn dissected(path: &Path, options: &Options, common: Common) -> Result<(Input, Dissected)> {
-    let mut input = open(path)?;
-    let progress = Progress::of(&input, common.quiet, false);
-    let dissected = dissect(&mut input, common.threads(), options);
-    drop(progress);
-    Ok((input, dissected))
 }
 
 /// What the exit status is to say; damage is told on standard error as well.

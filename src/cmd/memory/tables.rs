@@ -82,14 +82,17 @@ impl Tables<'_> {
             0 => String::new(),
             margin => format!(" ± {}, estimated from a sample", text::bytes(margin)),
         };
-        facts.push(("memory", format!("{}{margin}", text::bytes(total.memory))));
+        facts.push(("memory", format!("{}{margin}, as in {}", text::bytes(total.memory), self.dissected.model)));
+        if let Some(tables) = self.dissected.key_space {
+            facts.push(("key space", format!("{} of tables for keys and expiries", text::bytes(tables))));
+        }
         if let Some(used) = used {
-            let explained = percent(share(total.memory, *used));
-            facts.push(("used-mem", format!("{}, {explained} of it is explained by keys", text::bytes(*used))));
+            let explained = percent(share(self.dissected.memory(), *used));
+            facts.push(("used-mem", format!("{} said the server; {explained} of it is explained", text::bytes(*used))));
         }
         let mut out = format!("{}\n", self.input.name);
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-            out.push_str(&format!("  {name:<10}{value}\n"));
+            out.push_str(&format!("  {name:<11}{value}\n"));
         }
         out
     }

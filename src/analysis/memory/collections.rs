@@ -1,0 +1,220 @@
+//! Sets, hashes and sorted sets: packed in one blob, or as tables.
+
+use super::{MemoryModel, Part};
+use crate::codec::intset::Intset;
+use crate::codec::listpack::Listpack;
+use crate::codec::string::canonical_integer;
+use crate::codec::ziplist::Ziplist;
+use crate::codec::{Cursor, Item, Packed};
+use crate::error::Result;
+use crate::model::{Element, Kind, RdbType, Scratch, Value};
+
+/// What a walk over the elements of a table finds.
+#[derive(Default)]
+struct Found {
+    elements: u64,
+    largest: usize,
+    /// As entries of the server's tables.
+    table: f64,
+    /// As elements of a listpack or ziplist.
+    packed: u64,
+    all_integers: bool,
+    /// Bits that the members need as integers.
+    width: u64,
+    expiring: bool,
+}
+
+impl MemoryModel {
+    pub(super) fn collection(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
+        use RdbType::*;
+        match value.rdb_type {
+            SetIntset => self.intset(value),
+            SetListpack if self.facts.server.redis(7, 2) => self.blob_of(value, 1, 0),
+            HashListpack | ZsetListpack if self.facts.listpacks => self.blob_of(value, 2, 0),
+            HashZiplist | ZsetZiplist if !self.facts.listpacks => self.blob_of(value, 2, 0),
+            HashListpackEx | HashListpackExPreGa if self.facts.server.redis(7, 4) => self.blob_of(value, 3, 8),
+            _ => self.elements_of(value, scratch),
+        }
+    }
+
+    fn intset(&mut self, value: Value<'_>) -> Result<Part> {
+        let blob = Self::take(&mut self.blob, &mut Cursor::new(value.bytes))?;
+        let set = Intset::new(blob)?;
+        let mut digits = itoa::Buffer::new();
+        let ends = [set.members().next(), set.members().last()];
+        let largest = ends.into_iter().flatten().map(|n| digits.format(n).len()).max().unwrap_or(0);
+        Ok(Part { bytes: self.facts.packed(blob.len() as u64) as f64, elements: set.count(), largest: largest as u64 })
+    }
+
+    /// A value that is packed in the form that the server has, too: `each` items are an element.
+    fn blob_of(&mut self, value: Value<'_>, each: u64, skipped: usize) -> Result<Part> {
+        let mut cur = Cursor::new(value.bytes);
+        if value.rdb_type != RdbType::HashListpackExPreGa {
+            cur.take(skipped)?;
+        }
+        let blob = Self::take(&mut self.blob, &mut cur)?;
+        let list = match value.rdb_type {
+            RdbType::HashZiplist | RdbType::ZsetZiplist => Packed::Ziplist(Ziplist::new(blob)?),
+            _ => Packed::Listpack(Listpack::new(blob)?),
+        };
+        let (items, largest) = items(list)?;
+        let head = match each {
+            3 if self.facts.server.redis(8, 0) => 24,
+            3 => 32,
+            _ => 0,
+        };
+        Ok(Part { bytes: (head + self.facts.packed(blob.len() as u64)) as f64, elements: items / each, largest })
+    }
+
+    /// A value whose elements stand one by one in the file, or in a form that the server does not have.
+    fn elements_of(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
+        let facts = self.facts;
+        let count = value.count(scratch)?.unwrap_or(0);
+        let may_be_packed = self.may_be_packed(value) && count <= 512;
+        let mut found = Found { all_integers: true, width: 2, ..Found::default() };
+        value.each(scratch, |element| {
+            found.elements += 1;
+            match element {
+                Element::Item(member) | Element::Expiring { member, .. } => {
+                    found.string(member, may_be_packed, facts.listpacks);
+                    found.table += facts.set_member(member.len() as u64) as f64;
+                }
+                Element::Scored { member, score } => {
+                    found.string(member, may_be_packed, facts.listpacks);
+                    if may_be_packed {
+                        let mut text = Vec::new();
+                        crate::codec::double::write(score, &mut text);
+                        found.packed += entry_size(&text, facts.listpacks);
+                    }
+                    found.table += facts.zset_member(member.len() as u64);
+                }
+                Element::Field { name, value, expiry } => {
+                    found.string(name, may_be_packed, facts.listpacks);
+                    found.string(value, may_be_packed, facts.listpacks);
+                    found.expiring |= expiry.is_some();
+                    found.table += facts.hash_field(name.len() as u64, value.len() as u64, expiry.is_some()) as f64;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(self.part(value, &found, may_be_packed))
+    }
+
+    /// Whether the server might have the value packed: it loads it, or has not the form of the file.
+    fn may_be_packed(&self, value: Value<'_>) -> bool {
+        use RdbType::*;
+        self.loaded
+            || !matches!(value.rdb_type, Set | Zset | Zset2 | Hash | HashMetadata | HashMetadataPreGa | ValkeyHash)
+    }
+
+    fn part(&self, value: Value<'_>, found: &Found, may_be_packed: bool) -> Part {
+        let facts = &self.facts;
+        let table = facts.table(found.elements, self.loaded);
+        let limits = &self.limits;
+        let small = |entries, bytes| may_be_packed && found.elements <= entries && found.largest <= bytes;
+        let frame = if facts.listpacks { 7 } else { 11 };
+        let packed = facts.packed(frame + found.packed) as f64;
+        let bytes = match value.kind() {
+            Kind::Set if found.all_integers && small(limits.intset_entries, usize::MAX) => {
+                facts.packed(8 + found.width * found.elements) as f64
+            }
+            Kind::Set if facts.server.redis(7, 2) && small(limits.set_entries, limits.set_value) => packed,
+            Kind::Hash if !found.expiring && small(limits.hash_entries, limits.hash_value) => packed,
+            Kind::Zset if small(limits.zset_entries, limits.zset_value) => packed,
+            Kind::Zset => facts.skiplist() as f64 + table + found.table,
+            _ => table + found.table,
+        };
+        Part { bytes, elements: found.elements, largest: found.largest as u64 }
+    }
+}
+
+impl Found {
+    #[inline]
+    fn string(&mut self, text: &[u8], may_be_packed: bool, listpacks: bool) {
+        self.largest = self.largest.max(text.len());
+        if may_be_packed {
+            self.packed += entry_size(text, listpacks);
+            match canonical_integer(text) {
+                Some(n) => self.width = self.width.max(width(n)),
+                None => self.all_integers = false,
+            }
+        }
+    }
+}
+
+/// Bytes of an integer in an intset.
+fn width(n: i64) -> u64 {
+    match (i16::try_from(n), i32::try_from(n)) {
+        (Ok(_), _) => 2,
+        (_, Ok(_)) => 4,
+        _ => 8,
+    }
+}
+
+/// Bytes of an element in a listpack, or in a ziplist between short neighbours.
+pub(super) fn entry_size(text: &[u8], listpack: bool) -> u64 {
+    let len = text.len() as u64;
+    let integer = if len <= 20 { canonical_integer(text) } else { None };
+    if listpack {
+        let size = match integer {
+            Some(0..=127) => 1,
+            Some(-4096..=4095) => 2,
+            Some(-32_768..=32_767) => 3,
+            Some(-8_388_608..=8_388_607) => 4,
+            Some(-2_147_483_648..=2_147_483_647) => 5,
+            Some(_) => 9,
+            None => {
+                len + if len < 64 {
+                    1
+                } else if len < 4096 {
+                    2
+                } else {
+                    5
+                }
+            }
+        };
+        return size
+            + match size {
+                ..128 => 1,
+                128..16_383 => 2,
+                16_383..2_097_151 => 3,
+                2_097_151..268_435_455 => 4,
+                _ => 5,
+            };
+    }
+    let size = match integer {
+        Some(0..=12) => 1,
+        Some(-128..=127) => 2,
+        Some(-32_768..=32_767) => 3,
+        Some(-8_388_608..=8_388_607) => 4,
+        Some(-2_147_483_648..=2_147_483_647) => 5,
+        Some(_) => 9,
+        None => {
+            len + if len < 64 {
+                1
+            } else if len < 16_384 {
+                2
+            } else {
+                5
+            }
+        }
+    };
+    size + 1
+}
+
+/// How many items a packed list has, and the length of the longest.
+pub(super) fn items(mut list: Packed<'_>) -> Result<(u64, u64)> {
+    let (mut count, mut longest) = (0, 0);
+    while let Some(item) = list.next_item()? {
+        count += 1;
+        let len = match item {
+            Item::Bytes(bytes) => bytes.len(),
+            // No integer is longer than 20 characters.
+            Item::Int(_) if longest >= 20 => 0,
+            Item::Int(n) => itoa::Buffer::new().format(n).len(),
+        };
+        longest = longest.max(len);
+    }
+    Ok((count, longest as u64))
+}

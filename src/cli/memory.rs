@@ -1,0 +1,34 @@
+//! Whose memory is meant: the flags of every command that tells bytes of memory.
+
+use clap::Args;
+use rdbkit::analysis::{Allocator, MemoryModel, Server};
+use rdbkit::model::{Origin, Target};
+
+/// The server that is asked in thought.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Memory")]
+pub(crate) struct MemoryArgs {
+    /// What the keys would take when this server had loaded them: redis-2.4 to redis-8.10, valkey-7.2 to valkey-9.1.
+    /// If not given: what they took in the server that wrote the file, when it did
+    #[arg(long, value_name = "SERVER")]
+    server: Option<Target>,
+    /// What that server gets its memory from: jemalloc (its own, in Docker images too), jemalloc-system (packages of
+    /// distributions, such as Debian's), libc
+    #[arg(long, value_name = "NAME", default_value = "jemalloc")]
+    allocator: Allocator,
+}
+
+impl MemoryArgs {
+    /// Whether a server was named.
+    pub(crate) fn names_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The model for a file of this origin.
+    pub(crate) fn model(&self, origin: &Origin) -> MemoryModel {
+        match &self.server {
+            Some(target) => MemoryModel::new(Server::of(&target.origin), self.allocator).after_load(),
+            None => MemoryModel::new(Server::of(origin), self.allocator),
+        }
+    }
+}

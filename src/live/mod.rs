@@ -1,0 +1,15 @@
+//! Live servers: where they are, connections to them, and what they say.
+//!
+//! Blocking calls on ordinary threads; the protocol is RESP2, which every server speaks.
+
+mod connection;
+mod reply;
+mod socket;
+mod tls;
+mod url;
+
+pub use connection::{Connection, Endpoint, Timeouts};
+pub use reply::{Head, Replies, Reply};
+pub use socket::Sender;
+pub use tls::TlsOptions;
+pub use url::{Place, Url, is_url};
