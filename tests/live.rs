@@ -96,7 +96,7 @@ pub(crate) struct Server {
 }
 
 /// A server's process. It ends when this is dropped, and also when the whole test program is killed.
-struct Life {
+pub(crate) struct Life {
     keeper: Child,
     stdin: Option<ChildStdin>,
 }
@@ -105,7 +105,7 @@ struct Life {
 const KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & cat > /dev/null; kill -9 $!"#;
 
 impl Life {
-    fn begin(command: &[&OsStr], log: &Path) -> Life {
+    pub(crate) fn begin(command: &[&OsStr], log: &Path) -> Life {
         let log = File::create(log).unwrap();
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "sh"]).args(command);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod browser;
 mod check;
 mod corpus;
 mod deep;
@@ -19,9 +20,11 @@ mod lengths;
 mod live;
 mod man;
 mod matrix;
+mod memory;
 mod output;
 mod readme;
 mod refused;
+mod report;
 mod sample;
 mod server;
 mod truth;

@@ -176,17 +176,24 @@ fn expiries(dissected: &Dissected, outline: &Outline, found: &mut Found) {
         }
     });
     mixed.sort_by_key(|node| u64::MAX - node.tally.lasting_memory);
-    for node in mixed.into_iter().take(3) {
+    let name = |node: &Outline| {
         let name = String::from_utf8_lossy(&node.name).replace(char::is_control, "?");
-        let stars = if name.ends_with('*') { "" } else { "*" };
-        let title = format!("No TTL on {} of {name}{stars}.", percent(share(node.tally.lasting, node.tally.keys)));
-        let (lasting, all) = (text::grouped(node.tally.lasting), text::count(node.tally.keys, "key"));
-        let memory = text::bytes(node.tally.lasting_memory);
-        let detail = format!("{lasting} of {all}, {memory} that will never go by themselves, while the others will.");
-        let advice = "Find the code path that writes them without EX, or that overwrites them with a plain SET, which \
-                      takes the TTL away (KEEPTTL keeps it).";
-        found.add(Weight::Worthwhile, title, detail, advice);
+        if name.ends_with('*') { name } else { name + "*" }
+    };
+    let missing = |node: &Outline| percent(share(node.tally.lasting, node.tally.keys));
+    let [node, others @ ..] = mixed.as_slice() else { return };
+    let title = format!("No TTL on {} of {}.", missing(node), name(node));
+    let (lasting, all) = (text::grouped(node.tally.lasting), text::count(node.tally.keys, "key"));
+    let memory = text::bytes(node.tally.lasting_memory);
+    let mut detail = format!("{lasting} of {all}, {memory} that will never go by themselves, while the others will.");
+    if !others.is_empty() {
+        let names: Vec<String> = others.iter().take(4).map(|o| format!("{} ({})", name(o), missing(o))).collect();
+        let more = if others.len() > 4 { ", …" } else { "" };
+        detail.push_str(&format!(" It is alike with {}{more}.", names.join(", ")));
     }
+    let advice = "Find the code path that writes them without EX, or that overwrites them with a plain SET, which takes \
+                  the TTL away (KEEPTTL keeps it).";
+    found.add(Weight::Worthwhile, title, detail, advice);
 }
 
 fn near_limits(dissected: &Dissected, found: &mut Found) {

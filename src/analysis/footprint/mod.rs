@@ -44,7 +44,7 @@ use crate::rdb::End;
 
 /// A key that takes at least so much in the file is looked at even if it is not in the sample: so few have so much
 /// that to draw among them would be a lottery.
-const CERTAIN: u64 = 16 << 10;
+const CERTAIN: u64 = 8 << 10;
 
 /// Databases and types beyond so many are counted as one.
 const MOST: usize = 4096;

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -109,24 +110,40 @@ impl PrefixTree {
         }
         self.map = map;
         if self.nodes.len() > self.largest {
-            let mut threshold = self.threshold(self.largest / (2 * self.depth.max(2)));
-            // What comes together below a star may still be much.
-            while self.nodes.len() > self.largest / 2 {
-                let folded = self.folded(threshold);
-                *self = PrefixTree { map: std::mem::take(&mut self.map), ..folded };
-                threshold = threshold.saturating_mul(2).max(1);
-            }
+            self.shrink();
         }
     }
 
-    fn child(&mut self, parent: u32, segment: Segment<'_>, is_rest: bool) -> u32 {
-        if let Some(found) = self.find(parent, segment, is_rest) {
-            return found;
+    /// Folds the lightest, until there is room for as many again.
+    fn shrink(&mut self) {
+        let mut sums = self.sums();
+        let mut threshold = self.threshold(self.largest / (2 * self.depth.max(2)), &sums);
+        loop {
+            let folded = self.folded_by(threshold, &sums);
+            *self = PrefixTree { map: std::mem::take(&mut self.map), ..folded };
+            if self.nodes.len() <= self.largest / 2 {
+                return;
+            }
+            // What comes together below a star may still be much.
+            threshold = threshold.saturating_mul(2).max(1);
+            sums = self.sums();
         }
+    }
+
+    #[inline]
+    fn child(&mut self, parent: u32, segment: Segment<'_>, is_rest: bool) -> u32 {
+        let bytes = &segment.bytes[..segment.bytes.len().min(LONGEST)];
+        let hash = self.hasher.hash_one((parent, is_rest, bytes));
+        match self.find(hash, parent, bytes, is_rest) {
+            Some(found) => found,
+            None => self.insert(hash, parent, segment, is_rest),
+        }
+    }
+
+    fn insert(&mut self, hash: u64, parent: u32, segment: Segment<'_>, is_rest: bool) -> u32 {
         let PrefixTree { nodes, labels, index, hasher, .. } = self;
         let cut = segment.bytes.len().min(LONGEST);
         let bytes = &segment.bytes[..cut];
-        let hash = hasher.hash_one((parent, is_rest, bytes));
         let new = u32::try_from(nodes.len()).expect("a tree is pruned long before it has so many nodes");
         index.insert_unique(hash, new, |&i| {
             let node = &nodes[i as usize];
@@ -215,15 +232,13 @@ impl PrefixTree {
 
     /// Where keys with this piece belong: to the child of that name, to the one that stands for all others, or here.
     fn place(&self, parent: u32, segment: Segment<'_>, node: &Node) -> u32 {
-        let (star, separator) = rest(segment);
-        let star = Segment { bytes: &star, separator };
-        let own = self.find(parent, segment, node.is_rest);
-        own.or_else(|| self.find(parent, star, true)).unwrap_or(parent)
+        let (star, _) = star(&segment.bytes[segment.bytes.len() - segment.separator..]);
+        let own = self.find_child(parent, segment.bytes, node.is_rest);
+        own.or_else(|| self.find_child(parent, &star, true)).unwrap_or(parent)
     }
 
-    fn find(&self, parent: u32, segment: Segment<'_>, is_rest: bool) -> Option<u32> {
-        let bytes = &segment.bytes[..segment.bytes.len().min(LONGEST)];
-        let hash = self.hasher.hash_one((parent, is_rest, bytes));
+    #[inline]
+    fn find(&self, hash: u64, parent: u32, bytes: &[u8], is_rest: bool) -> Option<u32> {
         let is_it = |&i: &u32| {
             let node = &self.nodes[i as usize];
             node.parent == parent && node.is_rest == is_rest && self.label(node) == bytes
@@ -231,11 +246,15 @@ impl PrefixTree {
         self.index.find(hash, is_it).copied()
     }
 
+    fn find_child(&self, parent: u32, bytes: &[u8], is_rest: bool) -> Option<u32> {
+        let bytes = &bytes[..bytes.len().min(LONGEST)];
+        self.find(self.hasher.hash_one((parent, is_rest, bytes)), parent, bytes, is_rest)
+    }
+
     /// The weight of which only `keep` nodes have more.
-    fn threshold(&self, keep: usize) -> u64 {
-        let sums = self.sums();
+    fn threshold(&self, keep: usize, sums: &[(Tally, Leading)]) -> u64 {
         let weight = |(node, sum): (&Node, &(Tally, Leading))| sum.0.memory.saturating_add(node.lacking);
-        let mut weights: Vec<u64> = self.nodes.iter().zip(&sums).map(weight).collect();
+        let mut weights: Vec<u64> = self.nodes.iter().zip(sums).map(weight).collect();
         let place = weights.len() - keep.clamp(1, weights.len());
         *weights.select_nth_unstable(place).1
     }
@@ -243,14 +262,23 @@ impl PrefixTree {
     /// The same tree with what weighs no more than `threshold` folded: level by level, so that what comes together
     /// below a `*` is weighed together.
     pub(super) fn folded(&self, threshold: u64) -> PrefixTree {
+        self.folded_by(threshold, &self.sums())
+    }
+
+    fn folded_by(&self, threshold: u64, sums: &[(Tally, Leading)]) -> PrefixTree {
         let mut fold = Fold {
             old: self,
-            sums: self.sums(),
+            sums,
             children: Children::of(&self.nodes),
             new: PrefixTree::new(self.largest, self.depth),
             queue: VecDeque::from([(ROOT, vec![ROOT])]),
             threshold,
         };
+        // It will grow to the same size again, if it is to be merged with.
+        if self.nodes.len() > self.largest {
+            fold.new.index.reserve(self.nodes.len(), |_| 0);
+            fold.new.nodes.reserve(self.nodes.len());
+        }
         fold.new.nodes[ROOT as usize] = self.nodes[ROOT as usize];
         while let Some((parent, olds)) = fold.queue.pop_front() {
             fold.level(parent, &olds);
@@ -282,15 +310,16 @@ impl Children {
         Children { starts, list }
     }
 
-    fn of_node(&self, i: u32) -> &[u32] {
-        &self.list[self.starts[i as usize] as usize..self.starts[i as usize + 1] as usize]
+    /// Where in the list those of a node are.
+    fn range(&self, i: u32) -> Range<usize> {
+        self.starts[i as usize] as usize..self.starts[i as usize + 1] as usize
     }
 }
 
 /// A tree while it is folded into another.
 struct Fold<'t> {
     old: &'t PrefixTree,
-    sums: Vec<(Tally, Leading)>,
+    sums: &'t [(Tally, Leading)],
     children: Children,
     new: PrefixTree,
     /// New nodes with the old ones that they are made of, and whose children are still to come.
@@ -298,65 +327,115 @@ struct Fold<'t> {
     threshold: u64,
 }
 
+/// Old nodes that become one new node.
+struct Group {
+    first: u32,
+    memory: u64,
+    lacking: u64,
+}
+
+impl Group {
+    fn weight(&self) -> u64 {
+        self.memory.saturating_add(self.lacking)
+    }
+}
+
+/// Children of a new node that are folded: how their names end, the node that they become, and which they are.
+struct Rest {
+    separator: Vec<u8>,
+    node: u32,
+    members: Vec<u32>,
+}
+
 impl Fold<'_> {
     /// The level below one new node.
     fn level(&mut self, parent: u32, olds: &[u32]) {
-        let mut rests: Vec<(u32, Vec<u32>)> = Vec::new();
-        for group in self.groups(olds) {
-            let first = &self.old.nodes[group[0] as usize];
-            let memory = group.iter().fold(0_u64, |sum, i| sum.saturating_add(self.sums[*i as usize].0.memory));
-            let lacking = group.iter().map(|i| self.old.nodes[*i as usize].lacking).max().unwrap_or(0);
-            let weight = memory.saturating_add(lacking);
-            let segment = self.old.segment(first);
-            if !first.is_rest && weight > self.threshold {
-                let new = self.new.child(parent, segment, false);
-                let node = &mut self.new.nodes[new as usize];
-                (node.lacking, node.folded) = (lacking, 0);
-                self.fill(new, &group);
-                self.queue.push_back((new, group));
-                continue;
+        let mut rests: Vec<Rest> = Vec::new();
+        if let [old] = olds {
+            for at in self.children.range(*old) {
+                let i = self.children.list[at];
+                let group = self.alone(i);
+                match self.is_heavy(&group) {
+                    true => self.keep(parent, &group, vec![i]),
+                    false => self.rest(parent, &group, &[i], &mut rests),
+                }
             }
-            let new = if first.is_rest {
-                self.new.child(parent, segment, true)
-            } else {
-                let above = &mut self.new.nodes[parent as usize];
-                above.folded = above.folded.max(weight);
-                let (bytes, separator) = rest(segment);
-                self.new.child(parent, Segment { bytes: &bytes, separator }, true)
-            };
-            self.fill(new, &group);
-            match rests.iter_mut().find(|(known, _)| *known == new) {
-                Some((_, members)) => members.extend(group),
-                None => rests.push((new, group)),
+        } else {
+            let (groups, members) = self.groups(olds);
+            for (group, members) in groups.iter().zip(members) {
+                match self.is_heavy(group) {
+                    true => self.keep(parent, group, members),
+                    false => self.rest(parent, group, &members, &mut rests),
+                }
             }
         }
-        self.queue.extend(rests);
+        self.queue.extend(rests.into_iter().map(|rest| (rest.node, rest.members)));
     }
 
-    /// The children of these nodes; those that have the same name together.
-    fn groups(&self, olds: &[u32]) -> Vec<Vec<u32>> {
-        let all = olds.iter().flat_map(|old| self.children.of_node(*old)).copied();
-        if olds.len() == 1 {
-            return all.map(|i| vec![i]).collect();
+    fn alone(&self, i: u32) -> Group {
+        let (memory, lacking) = (self.sums[i as usize].0.memory, self.old.nodes[i as usize].lacking);
+        Group { first: i, memory, lacking }
+    }
+
+    fn is_heavy(&self, group: &Group) -> bool {
+        !self.old.nodes[group.first as usize].is_rest && group.weight() > self.threshold
+    }
+
+    /// A group that stays by itself.
+    fn keep(&mut self, parent: u32, group: &Group, members: Vec<u32>) {
+        let segment = self.old.segment(&self.old.nodes[group.first as usize]);
+        let new = self.new.child(parent, segment, false);
+        let node = &mut self.new.nodes[new as usize];
+        (node.lacking, node.folded) = (group.lacking, 0);
+        self.fill(new, &members);
+        self.queue.push_back((new, members));
+    }
+
+    /// A group that goes into the rest.
+    fn rest(&mut self, parent: u32, group: &Group, members: &[u32], rests: &mut Vec<Rest>) {
+        let first = &self.old.nodes[group.first as usize];
+        let segment = self.old.segment(first);
+        if !first.is_rest {
+            let above = &mut self.new.nodes[parent as usize];
+            above.folded = above.folded.max(group.weight());
         }
-        let mut groups: Vec<Vec<u32>> = Vec::new();
+        let separator = &segment.bytes[segment.bytes.len() - segment.separator..];
+        let place = rests.iter().position(|rest| rest.separator == separator).unwrap_or_else(|| {
+            let (bytes, len) = star(separator);
+            let node = self.new.child(parent, Segment { bytes: &bytes, separator: len }, true);
+            rests.push(Rest { separator: separator.to_vec(), node, members: Vec::new() });
+            rests.len() - 1
+        });
+        self.fill(rests[place].node, members);
+        // Leaves have nothing that would have to be looked at later.
+        let deep = members.iter().filter(|i| !self.children.range(**i).is_empty());
+        rests[place].members.extend(deep);
+    }
+
+    /// The children of these nodes, those that have the same name together.
+    fn groups(&self, olds: &[u32]) -> (Vec<Group>, Vec<Vec<u32>>) {
+        let (mut groups, mut members): (Vec<Group>, Vec<Vec<u32>>) = Default::default();
         let mut index: HashTable<usize> = HashTable::new();
         let name = |i: u32| {
             let node = &self.old.nodes[i as usize];
             (node.is_rest, self.old.label(node))
         };
         let hasher = &self.old.hasher;
-        for i in all {
+        for i in olds.iter().flat_map(|old| &self.children.list[self.children.range(*old)]).copied() {
             let hash = hasher.hash_one(name(i));
-            match index.find(hash, |&group| name(groups[group][0]) == name(i)) {
-                Some(&group) => groups[group].push(i),
-                None => {
-                    index.insert_unique(hash, groups.len(), |&group| hasher.hash_one(name(groups[group][0])));
-                    groups.push(vec![i]);
-                }
+            let more = self.alone(i);
+            if let Some(&group) = index.find(hash, |&group| name(groups[group].first) == name(i)) {
+                let known = &mut groups[group];
+                known.memory = known.memory.saturating_add(more.memory);
+                known.lacking = known.lacking.max(more.lacking);
+                members[group].push(i);
+            } else {
+                index.insert_unique(hash, groups.len(), |&group| hasher.hash_one(name(groups[group].first)));
+                groups.push(more);
+                members.push(vec![i]);
             }
         }
-        groups
+        (groups, members)
     }
 
     /// Adds what belongs to the old nodes themselves.
@@ -370,9 +449,8 @@ impl Fold<'_> {
     }
 }
 
-/// The piece that stands for pieces like this one: a star and the same separator.
-fn rest(segment: Segment<'_>) -> (Vec<u8>, usize) {
-    let separator = &segment.bytes[segment.bytes.len() - segment.separator..];
+/// The piece that stands for all that end in this separator.
+fn star(separator: &[u8]) -> (Vec<u8>, usize) {
     ([b"*", separator].concat(), separator.len())
 }
 

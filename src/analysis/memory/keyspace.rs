@@ -1,4 +1,4 @@
-//! What a database takes beside its keys: the tables in which keys and expiries are found.
+//! What a database takes beside its keys: the tables in which keys and expiries are found, as MEMORY STATS counts them.
 
 use super::blocks::{DICT_ENTRY, Facts};
 use super::tables::HASHTABLE;
@@ -16,7 +16,7 @@ impl MemoryModel {
             // The buckets hold the keys themselves.
             () if self.facts.hashtables => 0.0,
             () if self.facts.server.redis(8, 2) => bare_entries(keys) + bare_entries(expires),
-            () => (expires * self.facts.size(DICT_ENTRY)) as f64,
+            () => (expires * DICT_ENTRY) as f64,
         };
         (main + expiries + entries).round() as u64
     }

@@ -12,7 +12,7 @@ use crate::text;
 
 /// The object. `shards` is how many shards the slots are dealt to.
 pub fn document(name: &str, dissected: &Dissected, outline: &Outline, findings: &[Finding], shards: u16) -> Value {
-    let Dissected { footprint, origin, model, key_space, used, created, as_of, end, damage } = dissected;
+    let Dissected { footprint, origin, model, key_space, used, created, end, damage, .. } = dissected;
     let sizes: Vec<String> = SIZES.iter().map(|bound| format!("≤ {}", text::bytes(*bound))).collect();
     let sizes: Vec<&str> = sizes.iter().map(String::as_str).chain(["larger"]).collect();
     let measures = Measure::ALL.into_iter().zip(["memory", "size", "elements", "largest"]);
@@ -23,7 +23,6 @@ pub fn document(name: &str, dissected: &Dissected, outline: &Outline, findings: 
         "server": origin.server_name(),
         "rdbVersion": origin.version,
         "created": created,
-        "asOf": as_of,
         "size": end.as_ref().map(|end| end.size),
         "complete": damage.is_none(),
         "damage": dissected.trouble().map(error),

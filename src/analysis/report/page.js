@@ -60,7 +60,7 @@
         const td = make("td", kind);
         const v = value(row);
         if (kind === "meter") {
-          const bar = make("div");
+          const bar = make("div", v > 0 ? "" : "none");
           bar.style.width = Math.min(100, v * 100).toFixed(2) + "%";
           td.append(bar);
         } else td.append(v instanceof Node ? v : v === null || v === undefined ? "" : text ? text(v) : String(v));
@@ -181,7 +181,7 @@
     `${bytes(node.memory)}, ${percent(share(node))} of all; ${keysOf(node.keys)}, ${bytes(Math.round(node.memory / Math.max(1, node.keys)))} each`,
     node.others ? null : `${node.type || "several types"}; ${percent(lasting(node))} without expiry` + (node.lacking ? `; up to ${bytes(node.lacking)} more` : ""),
   ].filter(Boolean);
-  const fullName = (node) => (node.others ? "(other keys)" : show(node.prefix));
+  const fullName = (node) => (node.others ? "(other keys)" : show(node.prefix) || "(no name)");
 
   function cell(node, above, [x, y, w, h], size, className, depth) {
     const deep = node.children && node.children.length > 0;
@@ -329,7 +329,7 @@
   function largest() {
     const seen = new Map();
     for (const list of Object.values(data.top)) for (const row of list) seen.set(row.db + " " + JSON.stringify(row.key), row);
-    const rows = [...seen.values()].map((row) => ({ ...row, name: show(row.key) }));
+    const rows = [...seen.values()].map((row) => ({ ...row, name: show(row.key) || "(empty name)" }));
     if (!rows.length) return;
     reveal("keys");
     const several = data.databases.length > 1;

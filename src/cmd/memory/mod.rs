@@ -54,7 +54,7 @@ pub(crate) struct Memory {
     /// Show the balance of so many shards, and the heaviest slots
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     shards: Option<u16>,
-    /// Look only at this part of the keys below 16 kB, such as 0.1, drawn by their hash, and estimate the rest
+    /// Look only at this part of the keys below 8 kB, such as 0.1, drawn by their hash, and estimate the rest
     #[arg(long, value_name = "PART", value_parser = parse_sample)]
     sample: Option<u64>,
     #[command(flatten)]
