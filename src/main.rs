@@ -2,6 +2,7 @@
 
 mod cli;
 mod cmd;
+mod interrupt;
 mod progress;
 mod table;
 
@@ -12,7 +13,9 @@ use clap::Parser;
 use cli::Outcome;
 
 fn main() -> ExitCode {
-    match cmd::run(cmd::Cli::parse()) {
+    let cli = cmd::Cli::parse();
+    interrupt::watch();
+    match cmd::run(cli) {
         Ok(Outcome::Yes) => ExitCode::SUCCESS,
         Ok(Outcome::No) => ExitCode::from(1),
         // Whoever read our output has seen enough.

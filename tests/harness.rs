@@ -45,7 +45,8 @@ fn program<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<
     }
 }
 
-fn binary() -> &'static Path {
+/// The program that is tested.
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_rdbkit"))
 }
 

@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 6] = [
 const REEXPORTS: [(&str, &str); 3] = [("Error", "error"), ("ErrorKind", "error"), ("Result", "error")];
 
 /// The modules of the binary.
-const BINARY: [&str; 5] = ["main", "cli", "progress", "table", "cmd"];
+const BINARY: [&str; 6] = ["main", "cli", "interrupt", "progress", "table", "cmd"];
 
 /// A source file: its name below `src`, its top module, its code without comments.
 struct Source {

@@ -168,6 +168,11 @@ impl Server {
         server
     }
 
+    /// Where it listens, for rdbkit.
+    pub(crate) fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
     fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }

@@ -58,24 +58,37 @@ const UP_TO_8_6: [&str; 5] = ["redis-7.2.6", "redis-7.4-rc1", "redis-7.4.1", "re
 
 /// How keys go over.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Way {
+pub(crate) enum Way {
     Commands,
     Restore,
     /// As JSON and back, loaded as a dump.
     Import,
     /// Every value written anew.
     Recompress,
+    /// By `rdbkit load`, in the form that it chooses, by RESTORE, or by commands.
+    LoadAuto,
+    LoadRestore,
+    LoadCommands,
 }
 
 impl Way {
     const PIPES: [Way; 2] = [Way::Commands, Way::Restore];
     const FILES: [Way; 2] = [Way::Import, Way::Recompress];
+    pub(crate) const LOADS: [Way; 3] = [Way::LoadAuto, Way::LoadRestore, Way::LoadCommands];
+
+    /// Whether commands rebuild keys, which can't say all that a file can.
+    fn is_commands(self) -> bool {
+        matches!(self, Way::Commands | Way::LoadCommands)
+    }
 }
 
 /// Brings a dump into a server that is empty.
 fn bring(dump: &Path, way: Way, to: &mut Server) {
     let script = match way {
         Way::Commands | Way::Restore => return pipe(dump, way, to),
+        Way::LoadAuto => return load(dump, "auto", to),
+        Way::LoadRestore => return load(dump, "restore", to),
+        Way::LoadCommands => return load(dump, "commands", to),
         Way::Import => r#"rdbkit export "$1" --format ndjson | rdbkit import -q - -o "$2""#,
         Way::Recompress => r#"rdbkit convert -q "$1" --recompress -o "$2""#,
     };
@@ -93,6 +106,11 @@ fn pipe(dump: &Path, way: Way, to: &mut Server) {
         rdbkit export "$dump" --format resp "$@" | "$cli" "$s" "$socket" --pipe"#;
     let piped = shell(script).args(["sh"]).args([dump]).args(to.client()).args(option).ok();
     assert!(piped.out().contains("\nerrors: 0, replies: "), "{}: {piped}", dump.display());
+}
+
+/// Loads a dump into a server.
+fn load(dump: &Path, method: &str, to: &Server) {
+    run(["load", "-q", "--method", method]).args([dump]).args([to.url()]).ok();
 }
 
 /// A number that time has changed since it was the same for both servers: it is between these two.
@@ -212,7 +230,7 @@ impl Facts {
         same("digest", self.digest == other.digest, &self.digest, &other.digest);
         let (one, two) = (self.detail(way), other.detail(way));
         same("detail", one == two, &one, &two);
-        if way != Way::Commands {
+        if !way.is_commands() {
             same("use", self.used.meets(other.used), &self.used, &other.used);
             same("encoding", self.encoding == other.encoding, &self.encoding, &other.encoding);
         }
@@ -222,10 +240,7 @@ impl Facts {
     /// Without what commands cannot set: when a consumer was there last, and how a stream lies in memory.
     fn detail(&self, way: Way) -> Reply {
         const OWN: [&str; 4] = ["seen-time", "active-time", "radix-tree-keys", "radix-tree-nodes"];
-        match way {
-            Way::Commands => self.detail.without(&OWN),
-            _ => self.detail.clone(),
-        }
+        if way.is_commands() { self.detail.without(&OWN) } else { self.detail.clone() }
     }
 }
 
@@ -298,7 +313,7 @@ fn import_rebuilds(name: &str, dumps_by: &[&str]) {
     rebuilds(name, dumps_by, &Way::FILES);
 }
 
-fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
+pub(crate) fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
     let installed = installed(name);
     let mut servers = [installed.start(), installed.start()];
     let mut wrong = Vec::new();

@@ -7,8 +7,7 @@ mod writing;
 
 pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
-#[allow(unused_imports, reason = "the commands that need it are on their way")]
-pub(crate) use server::ServerArgs;
+pub(crate) use server::{ServerArgs, parse_duration};
 pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
 
 use std::io::Write;

@@ -1,7 +1,5 @@
 //! Flags of the commands that talk to live servers: passwords, TLS, patience.
 
-#![allow(dead_code, reason = "the commands that need it are on their way")]
-
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod keys;
+pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod memory;
 pub(crate) mod report;
@@ -54,6 +55,7 @@ enum Command {
     Split(split::Split),
     Memory(Box<memory::Memory>),
     Report(Box<report::Report>),
+    Load(Box<load::LoadArgs>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -72,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Split(split) => split.run(common),
         Command::Memory(memory) => memory.run(common),
         Command::Report(report) => report.run(common),
+        Command::Load(load) => load.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

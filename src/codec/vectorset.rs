@@ -94,6 +94,16 @@ pub fn head(cur: &mut Cursor<'_>) -> Result<Head> {
     Ok(Head { dim, count, quantization, m, has_attributes: flags & 2 != 0, input_dim })
 }
 
+/// The matrix that reduces vectors to fewer components, where there is one. `cur` stands behind the module id.
+pub fn projection<'a>(cur: &mut Cursor<'a>) -> Result<Option<Str<'a>>> {
+    let (_dim, _nodes, _config, flags) = (int(cur)?, int(cur)?, int(cur)?, int(cur)?);
+    if flags & 1 == 0 {
+        return Ok(None);
+    }
+    int(cur)?;
+    string(cur).map(Some)
+}
+
 /// Reads one element.
 pub fn element<'s>(cur: &mut Cursor<'_>, head: &Head, scratch: &'s mut Scratch) -> Result<Element<'s>> {
     let Scratch { name, attributes, packed, vector } = scratch;

@@ -257,6 +257,11 @@ impl Connection {
         self.replies.reply()
     }
 
+    /// The direction from the server.
+    pub fn replies(&mut self) -> &mut Replies {
+        &mut self.replies
+    }
+
     /// The two directions, for two threads.
     pub fn split(self) -> (Replies, Sender) {
         (self.replies, self.sender)

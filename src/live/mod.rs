@@ -2,14 +2,16 @@
 //!
 //! Blocking calls on ordinary threads; the protocol is RESP2, which every server speaks.
 
+pub mod cluster;
 mod connection;
+pub mod load;
 mod reply;
 mod socket;
 mod tls;
 mod url;
 
 pub use connection::{Connection, Endpoint, Timeouts};
-pub use reply::{Head, Replies, Reply};
+pub use reply::{Head, Replies, Reply, Skim};
 pub use socket::Sender;
 pub use tls::TlsOptions;
 pub use url::{Place, Url, is_url};

@@ -87,6 +87,19 @@ pub enum Head<'a> {
     Array(Option<u64>),
 }
 
+/// What a reply comes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Skim {
+    /// Something, or a status.
+    Fine,
+    /// Nothing.
+    Nil,
+    /// A number.
+    Int(i64),
+    /// A refusal, in the server's words.
+    Error(String),
+}
+
 /// What comes from a server: replies, or after PSYNC the bytes themselves ([`Read`]).
 pub struct Replies {
     incoming: Incoming,
@@ -204,6 +217,27 @@ impl Replies {
                 Reply::Array(items)
             }
         })
+    }
+
+    /// The next reply, of which only its kind matters.
+    pub fn skim(&mut self) -> Result<Skim> {
+        let len = match self.head()? {
+            Head::Status(_) => return Ok(Skim::Fine),
+            Head::Error(words) => return Ok(Skim::Error(String::from_utf8_lossy(words).into_owned())),
+            Head::Int(n) => return Ok(Skim::Int(n)),
+            Head::Bulk(None) | Head::Array(None) => return Ok(Skim::Nil),
+            Head::Array(Some(count)) => {
+                let mut budget = Budget { parts: MAX_PARTS, bytes: MAX_BYTES };
+                budget.take_parts(count)?;
+                for _ in 0..count {
+                    self.nested(MAX_DEPTH - 1, &mut budget)?;
+                }
+                return Ok(Skim::Fine);
+            }
+            Head::Bulk(Some(len)) => len,
+        };
+        self.bulk(len, &mut Vec::new())?;
+        Ok(Skim::Fine)
     }
 
     /// Appends the bytes of a string, whose head was read, and takes its line end.

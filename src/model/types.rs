@@ -46,6 +46,11 @@ impl Kind {
         Kind::Foreign,
     ];
 
+    /// Whether there is no such value without an element: servers drop what has none.
+    pub fn is_collection(self) -> bool {
+        matches!(self, Kind::List | Kind::Set | Kind::Zset | Kind::Hash | Kind::Array)
+    }
+
     /// Its name, as TYPE gives it.
     pub fn name(self) -> &'static str {
         match self {

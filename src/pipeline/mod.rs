@@ -10,6 +10,7 @@ mod input;
 mod output;
 mod parts;
 mod recorder;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -25,6 +26,7 @@ pub use input::{Input, TextInput, open, open_text};
 pub use output::{AofDir, Output};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
+pub use unfinished::discard_unfinished;
 
 use crate::error::Result;
 use crate::model::Batch;

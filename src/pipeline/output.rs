@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
 
+use super::unfinished::Unfinished;
 use crate::error::{Error, Result};
 
 /// Where results go. Not buffered: to be written to in large pieces.
@@ -21,7 +22,7 @@ enum Place {
     /// Standard output, a pipe or a device: whatever is written is gone.
     Stream(File),
     /// A file beside its final place, and whether it may replace one that is there.
-    File { temp: NamedTempFile, path: PathBuf, force: bool },
+    File { temp: NamedTempFile, path: PathBuf, force: bool, entry: Unfinished },
 }
 
 impl Output {
@@ -62,8 +63,8 @@ impl Output {
 
     /// Puts everything in its place: a file gets its name. Without this call, a file disappears again.
     pub fn finish(self) -> Result<()> {
-        let Place::File { temp, path, force } = self.place else { return Ok(()) };
-        let moved = if force { temp.persist(&path) } else { temp.persist_noclobber(&path) };
+        let Place::File { temp, path, force, entry } = self.place else { return Ok(()) };
+        let moved = entry.complete(|| if force { temp.persist(&path) } else { temp.persist_noclobber(&path) });
         match moved {
             Ok(_) => Ok(()),
             Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
@@ -78,6 +79,7 @@ impl Output {
 pub struct AofDir {
     folder: TempDir,
     path: PathBuf,
+    entry: Unfinished,
 }
 
 impl AofDir {
@@ -91,8 +93,10 @@ impl AofDir {
             return Err(Error::usage("the directory exists and is not empty").in_input(&name));
         }
         let parent = folder_of(path);
-        let folder = tempfile::Builder::new().prefix(".rdbkit-").suffix(".part").tempdir_in(parent);
-        Ok(AofDir { folder: folder.map_err(|e| cannot_create(parent, &e).in_input(&name))?, path: path.to_owned() })
+        let make = || tempfile::Builder::new().prefix(".rdbkit-").suffix(".part").tempdir_in(parent);
+        let made = Unfinished::create(make, TempDir::path);
+        let (folder, entry) = made.map_err(|e| cannot_create(parent, &e).in_input(&name))?;
+        Ok(AofDir { folder, path: path.to_owned(), entry })
     }
 
     /// The base file.
@@ -108,7 +112,7 @@ impl AofDir {
         std::fs::write(folder.join(increment), b"")
             .and_then(|()| std::fs::write(folder.join("appendonly.aof.manifest"), manifest))
             .and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)))
-            .and_then(|()| std::fs::rename(folder, &self.path))
+            .and_then(|()| self.entry.complete(|| std::fs::rename(folder, &self.path)))
             .map_err(|e| Error::from(e).in_input(&self.path.display().to_string()))?;
         // It has another name now, and is to stay.
         drop(self.folder.keep());
@@ -131,13 +135,13 @@ impl Place {
         }
         let folder = folder_of(path);
         // Readable and writable as the umask allows, like any new file.
-        let temp = tempfile::Builder::new()
-            .prefix(".rdbkit-")
-            .suffix(".part")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .map_err(|e| cannot_create(folder, &e))?;
-        Ok(Place::File { temp, path: path.to_owned(), force })
+        let make = || {
+            let mut builder = tempfile::Builder::new();
+            let builder = builder.prefix(".rdbkit-").suffix(".part");
+            builder.permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
+        };
+        let (temp, entry) = Unfinished::create(make, NamedTempFile::path).map_err(|e| cannot_create(folder, &e))?;
+        Ok(Place::File { temp, path: path.to_owned(), force, entry })
     }
 }
 

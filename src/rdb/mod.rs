@@ -7,4 +7,4 @@ mod writer;
 
 pub use frame::{Frame, Patch};
 pub use reader::{Checksum, End, Reader, Trailing, TrailingKind};
-pub use writer::{Carried, OnLoss, Options, Writer};
+pub use writer::{Adapted, Carried, OnLoss, Options, Writer};

@@ -52,6 +52,17 @@ pub enum Carried {
     Nothing,
 }
 
+/// A key's value as the target takes it.
+#[derive(Debug)]
+pub struct Adapted {
+    /// What became of the key.
+    pub carried: Carried,
+    /// The type of the value that was appended; `None` if the value is to go as it stands.
+    pub rdb_type: Option<RdbType>,
+    /// Whether the target takes what modules attached to the key.
+    pub keeps_meta: bool,
+}
+
 /// Writes records. Every worker has its own.
 #[derive(Clone)]
 pub struct Writer {
@@ -122,6 +133,35 @@ impl Writer {
             }
             _ => Ok(Carried::Left(lost.join(", ").into())),
         }
+    }
+
+    /// Appends a key's value alone, unless it can go as it stands: for those who send values and not files.
+    pub fn adapt(
+        &mut self,
+        entry: &Entry<'_>,
+        rewrite: &Rewrite,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Adapted> {
+        let start = out.len();
+        let is_plain = entry.meta.is_empty() && entry.mask.is_none() && entry.member_expiries.is_empty();
+        if is_plain && self.copies(entry.value, rewrite) {
+            return Ok(Adapted { carried: Carried::Whole, rdb_type: None, keeps_meta: true });
+        }
+        let mut lost = self.attributes(entry, rewrite, out)?;
+        out.truncate(start);
+        let keeps_meta = rewrite.mask.is_none() && self.unknown_meta(entry)?.is_none();
+        let written = self.value(entry.value, rewrite, scratch, out)?;
+        lost.extend(written.lost);
+        let carried = match (lost.is_empty(), written.other_kind) {
+            (true, Some(kind)) => Carried::As(kind.name()),
+            (true, None) => Carried::Whole,
+            (false, _) if written.rdb_type.is_some() && self.options.on_loss == OnLoss::Downgrade => {
+                Carried::Less(lost.join(", ").into())
+            }
+            (false, _) => Carried::Left(lost.join(", ").into()),
+        };
+        Ok(Adapted { carried, rdb_type: written.rdb_type, keeps_meta })
     }
 
     fn keeps_member_expiries(&self) -> bool {

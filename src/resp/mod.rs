@@ -7,4 +7,4 @@ mod stream;
 mod writer;
 
 pub use payload::dump_payload;
-pub use writer::{Options, Writer};
+pub use writer::{Options, Writer, restore};

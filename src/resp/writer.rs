@@ -95,23 +95,29 @@ impl Writer {
         Ok(())
     }
 
-    fn key(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends the commands that rebuild a key in the selected database. `false`, and nothing appended, if there are none
+    /// that say all of it: RESTORE then has to.
+    pub fn commands(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<bool> {
         let start = out.len();
-        let kind = entry.value.kind();
-        if !self.options.restore && entry.meta.is_empty() && self.value(entry, kind, scratch, out)? {
-            if out.len() > start {
-                member_expiries(entry, out)?;
-                expire(entry, out);
-            }
+        let said = entry.meta.is_empty() && self.value(entry, entry.value.kind(), scratch, out)?;
+        if !said {
+            out.truncate(start);
+        } else if out.len() > start {
+            member_expiries(entry, out)?;
+            expire(entry, out);
+        }
+        Ok(said)
+    }
+
+    fn key(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
+        if !self.options.restore && self.commands(entry, scratch, out)? {
             return Ok(());
         }
-        out.truncate(start);
-        let is_collection = matches!(kind, Kind::List | Kind::Set | Kind::Zset | Kind::Hash | Kind::Array);
         // Servers refuse to restore an empty collection, and drop it when they load it from a file.
-        if is_collection && entry.value.count(scratch)? == Some(0) {
+        if entry.value.kind().is_collection() && entry.value.count(scratch)? == Some(0) {
             return Ok(());
         }
-        restore(entry, out)
+        restore(entry, false, out).map(drop)
     }
 
     /// Appends the commands that rebuild a value. `false` if there are none that say all of it; what was appended then
@@ -199,14 +205,16 @@ fn each_item(value: Value<'_>, scratch: &mut Scratch, mut visit: impl FnMut(&[u8
 }
 
 /// KeyDB's expiries of single members, which other servers have no command for.
-fn member_expiries(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
-    if entry.member_expiries.is_empty() || entry.value.origin.dialect != Dialect::KeyDb {
-        return Ok(());
+fn member_expiries(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<u32> {
+    let mut commands = 0;
+    if !entry.member_expiries.is_empty() && entry.value.origin.dialect == Dialect::KeyDb {
+        entry.each_member_expiry(|member, when| {
+            frame::command(&[b"PEXPIREMEMBERAT", entry.key, member, when], out);
+            commands += 1;
+            Ok(())
+        })?;
     }
-    entry.each_member_expiry(|member, when| {
-        frame::command(&[b"PEXPIREMEMBERAT", entry.key, member, when], out);
-        Ok(())
-    })
+    Ok(commands)
 }
 
 fn expire(entry: &Entry<'_>, out: &mut Vec<u8>) {
@@ -295,8 +303,9 @@ impl FieldExpiries {
     }
 }
 
-/// Appends the RESTORE of a key, and what has to follow it.
-fn restore(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
+/// Appends the RESTORE of a key, in place of one that is there or not, and what has to follow it: so many commands. On an
+/// error, part of it may be left.
+pub fn restore(entry: &Entry<'_>, replaces: bool, out: &mut Vec<u8>) -> Result<u32> {
     // ABSTTL, IDLETIME and FREQ came with 5.0, whose version is 9.
     let has_options = entry.value.origin.version >= 9;
     // RESTORE refuses a negative time, and takes 0 for none.
@@ -308,11 +317,15 @@ fn restore(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
         Eviction::Freq(count) if has_options => Some((b"FREQ".as_slice(), u64::from(count))),
         _ => None,
     };
-    frame::array(4 + usize::from(absolute.is_some()) + 2 * usize::from(eviction.is_some()), out);
+    let options = usize::from(replaces) + usize::from(absolute.is_some()) + 2 * usize::from(eviction.is_some());
+    frame::array(4 + options, out);
     frame::bulk(b"RESTORE", out);
     frame::bulk(entry.key, out);
     frame::bulk_int(absolute.unwrap_or(0), out);
     frame::bulk_with(out, |out| dump_payload(entry, out))?;
+    if replaces {
+        frame::bulk(b"REPLACE", out);
+    }
     if absolute.is_some() {
         frame::bulk(b"ABSTTL", out);
     }
@@ -320,11 +333,12 @@ fn restore(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<()> {
         frame::bulk(option, out);
         frame::bulk_int(value, out);
     }
-    member_expiries(entry, out)?;
+    let mut commands = 1 + member_expiries(entry, out)?;
     if absolute.is_none() {
+        commands += u32::from(entry.expiry.is_some());
         expire(entry, out);
     }
-    Ok(())
+    Ok(commands)
 }
 
 #[cfg(test)]

@@ -1,0 +1,437 @@
+//! `rdbkit load`: dumps and fixtures into a live server or cluster.
+
+use std::io::{IsTerminal, Write, stderr, stdin};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use rdbkit::live::Endpoint;
+use rdbkit::live::load::{Load, Method, Note, OnExists, Plan, Site, Start, State, Taken, Tally, wait_until_ready};
+use rdbkit::model::TtlRule;
+use rdbkit::pipeline::{Input, open};
+use rdbkit::{Error, Result, json, text};
+use serde_json::json;
+
+use crate::cli::{self, Common, FilterArgs, Outcome, RewriteArgs, ServerArgs, complain};
+use crate::progress::Progress;
+
+/// Load dumps, backups and fixtures into a live server or cluster
+///
+/// URL is redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH; any node of a cluster will do.
+/// A DB in the URL takes the keys of all databases. The server is asked what it is, and every key goes over in a form
+/// that it takes: values that it does not know are written anew, as 'rdbkit convert --target' does.
+///
+/// No key that exists is touched unless --on-exists replace says so; those and every other key that the server refuses
+/// are named, and the exit status is then 1. --resume goes on after a break: no key is lost, none is loaded twice.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  rdbkit load dump.rdb redis://localhost
+  rdbkit load dump.rdb redis://localhost --dry-run
+  rdbkit load fixtures/ redis://localhost:6380 --flush --wait 30s
+  rdbkit load dump.rdb rediss://loader@db.example:6380 --password-file secret --tls-ca ca.pem
+  rdbkit load a.rdb b.rdb redis://node1:7000 --on-exists replace --db-map '*:0'
+  rdbkit load dump.rdb redis://localhost --key 'user:*' --prefix-add 'old:' --ttl strip
+  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson")]
+pub(crate) struct LoadArgs {
+    /// What to load: files, a directory of files, or '-' for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The server, or a node of the cluster
+    #[arg(required = true, value_name = "URL")]
+    url: String,
+    /// How keys go over: in the form that the server executes fastest; by RESTORE; or by the commands that applications
+    /// use, where RESTORE is not allowed
+    #[arg(long, value_enum, default_value = "auto")]
+    method: MethodName,
+    /// What becomes of a key that exists: it stays and counts as refused; it stays; or the new one takes its place
+    #[arg(long, value_enum, default_value = "fail")]
+    on_exists: OnExistsName,
+    /// What the server cannot hold: such keys are refused, or as much of them is loaded as it can hold
+    #[arg(long, value_enum, default_value = "refuse")]
+    on_loss: OnLossName,
+    /// Remove everything that is on the server first, from all databases; asks on a terminal
+    #[arg(long)]
+    flush: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Wait so long until the server answers and has read its own data
+    #[arg(long, value_name = "TIME", value_parser = cli::parse_duration)]
+    wait: Option<Duration>,
+    /// Change nothing: tell what the server is, and what would become of the keys
+    #[arg(long, conflicts_with_all = ["flush", "resume"])]
+    dry_run: bool,
+    /// Keep in this file how far it has come, and go on from there if it exists
+    #[arg(long, value_name = "STATE", conflicts_with = "flush")]
+    resume: Option<PathBuf>,
+    /// List every key that was not taken in this file, a line of JSON each; messages name the first twenty
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+    /// Send no more than so many bytes a second (also 500k, 20M)
+    #[arg(long, value_name = "BYTES", value_parser = cli::parse_size)]
+    rate: Option<u64>,
+    /// Send values that are larger than this in the file in pieces; else those that are too large for one command
+    #[arg(long, value_name = "BYTES", value_parser = cli::parse_size)]
+    max_restore: Option<u64>,
+    /// Connections to each server
+    #[arg(long, value_name = "N", default_value = "1")]
+    connections: NonZeroUsize,
+    /// Try so long again when a server is not ready or a connection breaks
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = cli::parse_duration)]
+    retry: Duration,
+    /// Print what became of it as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    rewrite: RewriteArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MethodName {
+    Auto,
+    Restore,
+    Commands,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnExistsName {
+    Fail,
+    Skip,
+    Replace,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnLossName {
+    Refuse,
+    Downgrade,
+}
+
+impl LoadArgs {
+    pub(crate) fn run(self, common: Common) -> Result<Outcome> {
+        let endpoint = self.server.endpoint(&self.url)?;
+        let files = expand(&self.files)?;
+        let mut inputs = files.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+        let origin = inputs[0].reader.origin().clone();
+        let (mut state, is_resumed) = self.state(&endpoint, &inputs)?;
+        if let Some(patience) = self.wait {
+            wait_until_ready(&endpoint, patience)?;
+        }
+        let mut site = Site::find(endpoint, &origin)?;
+        self.check(&site)?;
+        if self.flush {
+            self.empty(&mut site, common.quiet)?;
+        }
+        let mut start = Start { skip: state.done, is_resumed };
+        if is_resumed && state.runs != site.runs() {
+            let url = site.endpoint.url();
+            complain(&format!("{url}: it was started anew since then, so every key is looked at again"));
+            (start.skip, state.input, state.done, state.not_taken) = (0, 0, 0, 0);
+        }
+        state.runs = site.runs();
+        let run = Run { args: &self, site: &site, common, begun: Instant::now() };
+        let (tally, loaded) = run.load(&mut inputs, start, &mut state)?;
+        run.tell(&tally, loaded.is_ok());
+        loaded?;
+        if let Some(path) = &self.resume {
+            std::fs::remove_file(path).map_err(|e| Error::from(e).in_input(&path.display().to_string()))?;
+        }
+        let not_taken = state.not_taken + tally.refused + if self.skips() { 0 } else { tally.existed };
+        Ok(if not_taken == 0 { Outcome::Yes } else { Outcome::No })
+    }
+
+    fn skips(&self) -> bool {
+        self.on_exists == OnExistsName::Skip
+    }
+
+    /// How far an earlier load has come, or the state of a new one.
+    fn state(&self, endpoint: &Endpoint, inputs: &[Input]) -> Result<(State, bool)> {
+        let mut what = vec![endpoint.url().to_string()];
+        what.extend(inputs.iter().map(|input| format!("{} {}", input.name, input.size.unwrap_or(0))));
+        let id = format!("{:016x}", std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), &what));
+        let new = State { id, what, input: 0, done: 0, runs: Vec::new(), not_taken: 0 };
+        let Some(path) = &self.resume else { return Ok((new, false)) };
+        if inputs.iter().any(|input| input.name == "standard input") {
+            return Err(Error::usage(
+                "--resume: standard input can't be read again from where it broke off; name a file",
+            ));
+        }
+        match State::read(path)? {
+            Some(state) if state.what == new.what => Ok((state, true)),
+            Some(state) => {
+                let hint = "name another file, or remove this one";
+                let of = state.what.join(", ");
+                Err(Error::usage(format!("it belongs to another load ({of}); {hint}"))
+                    .in_input(&path.display().to_string()))
+            }
+            None => Ok((new, false)),
+        }
+    }
+
+    /// Errors: what can't be done on this server.
+    fn check(&self, site: &Site) -> Result<()> {
+        let probe = &site.nodes[0];
+        if let (MethodName::Restore, Some(words)) = (self.method, &probe.no_restore) {
+            let hint = "--method commands does without RESTORE";
+            return Err(site.endpoint.name_it(Error::refused(words).noting(hint.into())));
+        }
+        Ok(())
+    }
+
+    /// Removes everything, if that is meant.
+    fn empty(&self, site: &mut Site, quiet: bool) -> Result<()> {
+        let keys = site.keys();
+        let (url, there) = (site.endpoint.url().to_string(), text::count(keys, "key"));
+        if !self.yes && keys > 0 && stderr().is_terminal() && stdin().is_terminal() {
+            write!(stderr(), "rdbkit: remove all {there} from {url}? [y/N] ")?;
+            let mut answer = String::new();
+            stdin().read_line(&mut answer)?;
+            if !matches!(answer.trim(), "y" | "Y" | "yes") {
+                return Err(Error::usage("nothing was removed, and nothing loaded"));
+            }
+        }
+        site.flush()?;
+        if !quiet && keys > 0 {
+            complain(&format!("{url}: removed {there}"));
+        }
+        Ok(())
+    }
+
+    fn plan(&self, site: &Site, input: &Input, state: &State) -> Result<Plan> {
+        let (filter, ttl) = self.filter.filter_and_rule()?;
+        let mut rewrite = self.rewrite.rewrite(rebased(ttl, input)?)?;
+        if let Some(db) = site.endpoint.url().db {
+            if !rewrite.db_map.is_empty() {
+                return Err(Error::usage("a database in the URL takes all keys; with --db-map leave it out"));
+            }
+            rewrite.db_map.others = Some(db);
+        }
+        Ok(Plan {
+            method: match self.method {
+                MethodName::Auto => Method::Auto,
+                MethodName::Restore => Method::Restore,
+                MethodName::Commands => Method::Commands,
+            },
+            on_exists: match self.on_exists {
+                OnExistsName::Fail => OnExists::Fail,
+                OnExistsName::Skip => OnExists::Skip,
+                OnExistsName::Replace => OnExists::Replace,
+            },
+            filter,
+            rewrite,
+            downgrades: self.on_loss == OnLossName::Downgrade,
+            max_restore: self.max_restore,
+            connections: self.connections,
+            rate: self.rate,
+            retry: self.retry,
+            dry_run: self.dry_run,
+            is_empty_target: site.keys() == 0,
+            id: state.id.clone(),
+        })
+    }
+}
+
+/// The files to load: those of directories in the order of their names.
+fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() || is_aof(path) {
+            files.push(path.clone());
+            continue;
+        }
+        let named = |e: std::io::Error| Error::from(e).in_input(&path.display().to_string());
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(named)? {
+            let entry = entry.map_err(named)?;
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if !is_hidden && entry.path().is_file() {
+                found.push(entry.path());
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::usage("there are no files in it").in_input(&path.display().to_string()));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    if files.iter().filter(|path| *path == Path::new("-")).count() > 1 {
+        return Err(Error::usage("standard input can be read only once; give it a file's name"));
+    }
+    Ok(files)
+}
+
+/// Whether a directory is one append-only file in parts.
+fn is_aof(path: &Path) -> bool {
+    let mut names = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.any(|name| name.as_encoded_bytes().ends_with(b".manifest"))
+}
+
+/// The rule with the time of creation that the input has.
+fn rebased(ttl: TtlRule, input: &Input) -> Result<TtlRule> {
+    if ttl != TtlRule::Rebase {
+        return Ok(ttl);
+    }
+    let created = input.reader.created()?;
+    let created = created.ok_or_else(|| {
+        input.name_it(Error::usage("--ttl rebase: it does not say when it was made; use --ttl shift=…"))
+    })?;
+    Ok(ttl.resolve(created.saturating_mul(1000), cli::now()))
+}
+
+/// A load on its way.
+struct Run<'r> {
+    args: &'r LoadArgs,
+    site: &'r Site,
+    common: Common,
+    begun: Instant,
+}
+
+impl Run<'_> {
+    /// Loads the inputs that are not done yet. The inner result is that of the load, which has gone as far as the tally
+    /// says.
+    fn load(&self, inputs: &mut [Input], mut start: Start, state: &mut State) -> Result<(Tally, Result<()>)> {
+        let mut listener = Listener::new(self.args, start.is_resumed)?;
+        let mut listen = |note: &Note| listener.hear(note);
+        let mut load = Load::new(self.site, self.common.threads(), &mut listen);
+        let (first, before) = (state.input, state.not_taken);
+        let mut outcome = Ok(());
+        for (number, input) in inputs.iter_mut().enumerate().skip(first) {
+            let plan = self.args.plan(self.site, input, state)?;
+            let progress = Progress::of(input, self.common.quiet, false);
+            let mut checkpoint = |done: u64, tally: &Tally| match &self.args.resume {
+                Some(path) => {
+                    state.note(number, done, before, tally);
+                    state.write(path)
+                }
+                None => Ok(()),
+            };
+            outcome = load.add(input, &plan, number, start, &mut checkpoint);
+            drop(progress);
+            if outcome.is_err() {
+                break;
+            }
+            cli::warn_of_commands(input);
+            start.skip = 0;
+        }
+        let tally = load.tally();
+        listener.finish()?;
+        Ok((tally, outcome))
+    }
+
+    /// Says what became of it all.
+    fn tell(&self, tally: &Tally, is_done: bool) {
+        let url = self.site.endpoint.url();
+        let seconds = self.begun.elapsed().as_secs_f64();
+        if self.args.json {
+            return print_json(tally, is_done, seconds);
+        }
+        if self.common.quiet {
+            return;
+        }
+        let verb = if self.args.dry_run { "would be loaded" } else { "loaded" };
+        let rate = text::grouped((tally.loaded as f64 / seconds.max(0.001)) as u64);
+        let mut line = format!("{url}: {} {verb}", text::count(tally.loaded, "key"));
+        if tally.functions > 0 {
+            line += &format!(", {}", text::count(tally.functions, "function library").replace("librarys", "libraries"));
+        }
+        complain(&format!("{line} in {seconds:.1} s ({rate} keys/s)"));
+        let note = |n: u64, what: &str| {
+            if n > 0 {
+                complain(&format!("{url}: {} {what}", text::grouped(n)));
+            }
+        };
+        note(tally.had, "were there from the run before");
+        note(tally.existed, "left out: there are keys of these names (--on-exists replace takes their place)");
+        note(tally.refused, "refused");
+        note(tally.reduced, "loaded in part");
+        note(tally.changed, "loaded as hashes from index to item: the server has no arrays");
+        note(tally.expired, "left out: their expiry has passed (--ttl rebase, shift or strip loads such keys)");
+        note(tally.retried, "tries were repeated, as a server was not ready or a slot had moved");
+        note(tally.reconnected, "times the connection was lost and made again");
+        if let (false, Some(path)) = (is_done, &self.args.resume) {
+            complain(&format!("{url}: not complete; the same command goes on ({})", path.display()));
+        }
+    }
+}
+
+fn print_json(tally: &Tally, is_done: bool, seconds: f64) {
+    let Tally { loaded, existed, refused, reduced, expired, changed, functions, had, retried, reconnected } = tally;
+    let summary = json!({
+        "complete": is_done, "loaded": loaded, "had": had, "existed": existed, "refused": refused,
+        "reduced": reduced, "changed": changed, "expired": expired, "functions": functions,
+        "retried": retried, "reconnected": reconnected, "seconds": (seconds * 1000.0).round() / 1000.0,
+    });
+    // Nobody to tell if even that can't be done; the exit status says the rest.
+    drop(writeln!(std::io::stdout(), "{summary}"));
+}
+
+/// Tells of keys that were not taken: the first ones in messages, all in a file where that was asked for.
+struct Listener {
+    list: Option<std::io::BufWriter<std::fs::File>>,
+    name: String,
+    failed: Option<std::io::Error>,
+    told: u64,
+    skips: bool,
+}
+
+impl Listener {
+    fn new(args: &LoadArgs, is_resumed: bool) -> Result<Listener> {
+        let mut listener = Listener { list: None, name: String::new(), failed: None, told: 0, skips: args.skips() };
+        let Some(path) = &args.errors else { return Ok(listener) };
+        listener.name = path.display().to_string();
+        let mut options = std::fs::OpenOptions::new();
+        if is_resumed {
+            options.append(true).create(true);
+        } else {
+            options.write(true).create_new(true);
+        }
+        let list = options.open(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::usage("it exists; remove it, or name another file"),
+            _ => e.into(),
+        });
+        listener.list = Some(std::io::BufWriter::new(list.map_err(|e| e.in_input(&listener.name))?));
+        Ok(listener)
+    }
+
+    fn hear(&mut self, note: &Note) {
+        /// More would bury the summary.
+        const SHOWN: u64 = 20;
+        if note.taken == Taken::Existed && self.skips {
+            return;
+        }
+        self.told += 1;
+        if self.told <= SHOWN {
+            match &note.key {
+                Some((db, key)) => complain(&format!("db {db}, key {}: {}", text::quoted_short(key), note.reason)),
+                None => complain(&note.reason),
+            }
+        } else if self.told == SHOWN + 1 && self.list.is_none() {
+            complain(&"… (--errors FILE lists all)");
+        }
+        let Some(list) = &mut self.list else { return };
+        let mut line = b"{".to_vec();
+        if let Some((db, key)) = &note.key {
+            line.extend_from_slice(format!("\"db\":{db},\"key\":").as_bytes());
+            json::write_string(key, &mut line);
+            line.push(b',');
+        }
+        line.extend_from_slice(b"\"error\":");
+        json::write_string(note.reason.as_bytes(), &mut line);
+        let partly = if note.taken == Taken::Part { ",\"loaded\":\"in part\"" } else { "" };
+        line.extend_from_slice(format!("{partly}}}\n").as_bytes());
+        if let Err(e) = list.write_all(&line) {
+            self.failed.get_or_insert(e);
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if let Some(Err(e)) = self.list.as_mut().map(Write::flush) {
+            self.failed.get_or_insert(e);
+        }
+        self.failed.map_or(Ok(()), |e| Err(Error::from(e).in_input(&self.name)))
+    }
+}
