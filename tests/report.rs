@@ -49,10 +49,10 @@ fn a_browser_shows_the_page_and_obeys() {
     assert_eq!(browser.script("return document.title"), "Memory of dump.rdb");
     assert!(browser.text("#facts").contains("248"), "{}", browser.text("#facts"));
 
-    // Into session: by a click on its heading, and further; back by the trail and by Escape.
+    // Into session: by a click on what is in it, and by its name in the table; back by the trail and by Escape.
     let trail = || browser.texts("#trail button, #trail .here");
     assert_eq!(trail(), ["all keys"]);
-    browser.click("#map .cell[aria-label^='session:: ']");
+    browser.click("#map .cell[aria-label^='session:web:']");
     assert_eq!(trail(), ["all keys", "session:"]);
     let inside = browser.texts("#map .cell .text");
     assert!(inside.iter().any(|text| text.starts_with("web:")) && inside.iter().any(|text| text.starts_with("app:")));
@@ -154,6 +154,7 @@ fn special(browser: &Browser) {
     let (_d, many) = page(&crate::memory::many_prefixes(), 0);
     assert!(read(&many).len() < 500_000, "the page of very many prefixes has {} bytes", read(&many).len());
     browser.open(&many);
+    browser.click("#inside tbody .link");
     assert!(browser.texts("#inside td.key").iter().any(|name| name.contains("user:*:")), "{}", browser.text("#inside"));
     assert_eq!(browser.complaints(), [""; 0]);
 }

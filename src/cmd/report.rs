@@ -63,7 +63,8 @@ impl Report {
         let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / 5000);
         let found = findings(&dissected, &outline);
         outline.prune(MOST);
-        output.put(page(&document(&input.name, &dissected, &outline, &found, self.shards)).as_bytes())?;
+        let document = document(&input.name, &dissected, &outline, &found, self.shards);
+        output.put(page(&document, env!("CARGO_PKG_VERSION")).as_bytes())?;
         output.finish()?;
         cli::warn_of_commands(&input);
         outcome(&input, &dissected)

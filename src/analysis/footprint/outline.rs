@@ -52,6 +52,7 @@ impl Outline {
 
     /// Orders the children, when all are there; leaves out a level that says nothing.
     fn close(&mut self, least: u64) {
+        self.children.retain(|c| !c.is_rest || !c.children.is_empty() || c.tally.memory > least);
         // What has only a rest below it, which goes no further, says it all.
         if let [only] = self.children.as_slice()
             && only.is_rest

@@ -17,14 +17,14 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page that draws a [`document`].
-pub fn page(document: &Value) -> String {
+/// The page that draws a [`document`], signed with the version of the program that makes it.
+pub fn page(document: &Value, version: &str) -> String {
     let data = embedded(&document.to_string());
     let (style_hash, script_hash) = (hash(STYLE), hash(SCRIPT));
     let parts = [
         ("style-hash", style_hash.as_str()),
         ("script-hash", &script_hash),
-        ("version", env!("CARGO_PKG_VERSION")),
+        ("version", version),
         ("style", STYLE),
         ("script", SCRIPT),
         ("data", &data),
@@ -72,7 +72,7 @@ mod tests {
         let embedded = embedded(&data.to_string());
         assert!(!embedded.contains(['<', '>', '&', '\u{2028}']), "{embedded}");
         assert_eq!(serde_json::from_str::<Value>(&embedded).unwrap(), data);
-        let page = page(&data);
+        let page = page(&data, "1.0");
         assert!(page.contains("{{style}}") && page.matches("</script>").count() == 2, "{page}");
     }
 

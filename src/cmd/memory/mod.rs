@@ -125,8 +125,11 @@ fn parse_sample(text: &str) -> Result<u64, String> {
     Ok((1.0 / part).round().min(1e9) as u64)
 }
 
-/// The smallest part of the memory that a prefix has to have to be shown by itself.
+/// A prefix is shown by itself if it has more than one part in so many of the memory.
 const LEAST: u64 = 1000;
+
+/// And in a table, where people look for the large ones.
+const LEAST_ROW: u64 = 200;
 
 impl Memory {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
@@ -215,7 +218,8 @@ impl Memory {
 
     /// All that is known of one dump.
     fn whole(&self, input: &Input, dissected: &Dissected) -> String {
-        let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / LEAST);
+        let parts = if self.format == Format::Table && !self.folded { LEAST_ROW } else { LEAST };
+        let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / parts);
         if self.folded {
             return folded(&outline);
         }
