@@ -6,6 +6,11 @@
 //! which are `\n`, `\r`, `\t` or `\xHH` byte by byte, as are bytes that are no UTF-8. After that a column with a comma,
 //! a quote, or a space at either end stands in quotes, its own quotes doubled (RFC 4180).
 
+mod reader;
+mod rows;
+
+pub use reader::{Reader, is_header};
+
 use crate::codec::stream::Part;
 use crate::codec::{double, vectorset};
 use crate::error::Result;

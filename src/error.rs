@@ -166,6 +166,14 @@ impl Error {
         self
     }
 
+    /// Another error, at this one's place.
+    pub(crate) fn instead(self, e: Error) -> Error {
+        let Inner { offset, line, .. } = *self.0;
+        let mut e = e;
+        (e.0.offset, e.0.line) = (offset, line);
+        e
+    }
+
     /// Adds the key, with its database.
     pub fn of_key(mut self, db: u64, key: &[u8]) -> Error {
         if self.0.key.is_none() {
@@ -185,6 +193,12 @@ impl Error {
     pub fn noting(mut self, note: String) -> Error {
         self.0.note = Some(note);
         self
+    }
+
+    /// The same behind what is noted already.
+    pub fn noting_more(self, note: &str) -> Error {
+        let note = self.0.note.as_ref().map_or(note.to_owned(), |old| format!("{old}; {note}"));
+        self.noting(note)
     }
 
     /// Whether more input might help.

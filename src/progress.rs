@@ -30,16 +30,51 @@ impl Progress {
         if quiet || !stderr().is_terminal() || (to_stdout && stdout().is_terminal()) {
             return Progress(None);
         }
+        let (meter, begun) = (meter.clone(), Instant::now());
+        Progress::draw(move || bar(size), move |bar| show(bar, &meter, begun))
+    }
+
+    /// Shows how many of about so many keys have come.
+    pub(crate) fn keys(meter: &Arc<Meter>, keys: Option<u64>, quiet: bool, to_stdout: bool) -> Progress {
+        let Some(keys) = keys else { return Progress::show(meter, None, quiet, to_stdout) };
+        if quiet || !stderr().is_terminal() || (to_stdout && stdout().is_terminal()) {
+            return Progress(None);
+        }
         let meter = meter.clone();
+        let begin = move || styled(ProgressBar::new(keys), "{bar:30} {percent:>3} %  {msg}, {eta} left");
+        Progress::draw(begin, move |bar| {
+            let (keys, bytes) = (meter.records.load(Ordering::Relaxed), meter.bytes.load(Ordering::Relaxed));
+            bar.set_message(format!("{} keys, {}", text::grouped(keys), text::bytes(bytes)));
+            bar.set_position(keys);
+        })
+    }
+
+    /// Shows that something is waited for.
+    pub(crate) fn waiting(what: &'static str, quiet: bool) -> Progress {
+        if quiet || !stderr().is_terminal() {
+            return Progress(None);
+        }
+        let begin = move || {
+            let bar = styled(ProgressBar::new_spinner(), "{spinner} {msg}, {elapsed}");
+            bar.set_message(what);
+            bar
+        };
+        Progress::draw(begin, |bar| bar.tick())
+    }
+
+    /// Draws again and again, when it has taken long enough.
+    fn draw(
+        begin: impl FnOnce() -> ProgressBar + Send + 'static,
+        show: impl Fn(&ProgressBar) + Send + 'static,
+    ) -> Progress {
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || {
-            let begun = Instant::now();
             if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let bar = bar(size);
+            let bar = begin();
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                show(&bar, &meter, begun);
+                show(&bar);
             }
             bar.finish_and_clear();
         });
@@ -56,11 +91,15 @@ fn bar(size: Option<u64>) -> ProgressBar {
         ),
         None => (ProgressBar::new_spinner(), "{spinner} {decimal_bytes}, {decimal_bytes_per_sec}, {msg}"),
     };
+    styled(bar, template)
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     // The template is a constant, and a bad one would show at the first use; a plain bar does no harm.
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn show(bar: &ProgressBar, meter: &Arc<Meter>, begun: Instant) {
+fn show(bar: &ProgressBar, meter: &Meter, begun: Instant) {
     let keys = meter.records.load(Ordering::Relaxed);
     let rate = keys as f64 / begun.elapsed().as_secs_f64().max(0.001);
     bar.set_message(format!("{} keys, {} keys/s", text::grouped(keys), text::grouped(rate as u64)));

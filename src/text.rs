@@ -61,6 +61,12 @@ pub fn timestamp(ms: i64) -> String {
     }
 }
 
+/// The Unix time in milliseconds that a text in this notation stands for.
+pub fn parse_timestamp(text: &str) -> Option<i64> {
+    let time = humantime::parse_rfc3339_weak(text).ok()?;
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
 /// A number of bytes as `1.5 MB` (powers of 1000), exact below 1000.
 pub fn bytes(n: u64) -> String {
     let mut value = n as f64;

@@ -35,7 +35,7 @@ impl Browser {
         let (binary, driver) = said.trim().split_once('\n').unwrap();
         let folder = folder();
         let log = folder.path().join("log");
-        let life = Life::begin(&[driver.as_ref(), "--port=0".as_ref()], &log);
+        let life = Life::begin(Path::new(driver), &["--port=0".into()], &log);
         let port = poll(PATIENCE, || {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             let (_, rest) = text.split_once("started successfully on port ")?;

@@ -1,7 +1,7 @@
 //! Real servers: getting them, starting them, asking them. None outlives the test that started it.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -60,23 +60,38 @@ impl Installed {
         (parts.next().unwrap(), parts.next().unwrap())
     }
 
+    /// Its name as a target: without the patch version.
+    pub(crate) fn target(&self) -> String {
+        let (product, (major, minor)) = (self.name.split_once('-').unwrap().0, self.version());
+        format!("{product}-{major}.{minor}")
+    }
+
+    pub(crate) fn is_redis(&self) -> bool {
+        self.name.starts_with("redis-")
+    }
+
     /// Whether the server is at least this new.
     pub(crate) fn since(&self, major: u32, minor: u32) -> bool {
         self.version() >= (major, minor)
     }
 
     pub(crate) fn start(&self) -> Server {
-        Server::start(self.clone(), None)
+        self.start_as(&[])
+    }
+
+    /// Starts it with these settings beside the usual ones.
+    pub(crate) fn start_as(&self, settings: &[&str]) -> Server {
+        Server::start(self.clone(), None, settings)
     }
 
     /// Starts it with a dump as its data, which every version can.
     pub(crate) fn start_with(&self, dump: &Path) -> Server {
-        Server::start(self.clone(), Some(dump))
+        Server::start(self.clone(), Some(dump), &[])
     }
 
-    /// Starts it with `appendonly yes` on a copy of this directory.
+    /// Starts it with `appendonly yes` on a copy of this directory, or before 7.0 of this file.
     pub(crate) fn start_from_aof(&self, folder: &Path) -> Server {
-        Server::start(self.clone(), Some(folder))
+        Server::start(self.clone(), Some(folder), &[])
     }
 }
 
@@ -91,8 +106,10 @@ pub(crate) struct Server {
     pub(crate) installed: Installed,
     replies: BufReader<UnixStream>,
     // In this order: what is first goes first.
-    _life: Life,
+    life: Option<Life>,
     folder: TempDir,
+    /// All that it was started with.
+    settings: Vec<OsString>,
 }
 
 /// A server's process. It ends when this is dropped, and also when the whole test program is killed.
@@ -105,10 +122,10 @@ pub(crate) struct Life {
 const KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & cat > /dev/null; kill -9 $!"#;
 
 impl Life {
-    pub(crate) fn begin(command: &[&OsStr], log: &Path) -> Life {
+    pub(crate) fn begin(program: &Path, settings: &[OsString], log: &Path) -> Life {
         let log = File::create(log).unwrap();
         let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "sh"]).args(command);
+        keeper.args(["-c", KEEPER, "sh"]).arg(program).args(settings);
         keeper.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut keeper = keeper.spawn().unwrap();
         Life { stdin: keeper.stdin.take(), keeper }
@@ -122,12 +139,25 @@ impl Drop for Life {
     }
 }
 
+/// Starts a server and connects to it.
+fn launch(installed: &Installed, settings: &[OsString], folder: &Path) -> (Life, BufReader<UnixStream>) {
+    let log = folder.join("log");
+    let life = Life::begin(&installed.program("server"), settings, &log);
+    let stream = connect(&folder.join("socket"));
+    let stream = stream.unwrap_or_else(|| panic!("{}: does not start\n{}", installed.name, text(&log)));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    (life, BufReader::new(stream))
+}
+
 impl Server {
-    fn start(installed: Installed, dump: Option<&Path>) -> Server {
+    fn start(installed: Installed, dump: Option<&Path>, more: &[&str]) -> Server {
         // Directly below /tmp, for a socket's path must be short.
         let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
-        let is_aof = dump.is_some_and(Path::is_dir);
+        let is_aof = dump.is_some_and(|path| path.is_dir() || path.extension() == Some(OsStr::new("aof")));
         match dump {
+            Some(aof) if aof.is_file() && is_aof => {
+                std::fs::copy(aof, folder.path().join("appendonly.aof")).unwrap();
+            }
             Some(aof) if is_aof => {
                 let copy = folder.path().join("appendonlydir");
                 std::fs::create_dir(&copy).unwrap();
@@ -138,11 +168,10 @@ impl Server {
             Some(dump) => drop(std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap()),
             None => {}
         }
-        let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
-        let program = installed.program("server");
-        let mut command = vec![program.as_os_str(), "--unixsocket".as_ref(), socket.as_os_str()];
-        command.extend(["--dir".as_ref(), folder.path().as_os_str()]);
-        let settings = [
+        let socket = folder.path().join("socket");
+        let mut settings: Vec<OsString> =
+            vec!["--unixsocket".into(), socket.into(), "--dir".into(), folder.path().into()];
+        let usual = [
             "--port",
             "0",
             "--dbfilename",
@@ -152,20 +181,40 @@ impl Server {
             "--appendonly",
             if is_aof { "yes" } else { "no" },
         ];
-        command.extend(settings.map(OsStr::new));
+        settings.extend(usual.map(OsString::from));
         // Reading a key later must not make it look less used.
-        command.extend(["--lfu-decay-time", "0"].map(OsStr::new));
+        settings.extend(["--lfu-decay-time", "0"].map(OsString::from));
         if installed.since(7, 0) {
-            command.extend(["--enable-debug-command", "yes"].map(OsStr::new));
+            settings.extend(["--enable-debug-command", "yes"].map(OsString::from));
         }
-        let life = Life::begin(&command, &log);
-        let stream = connect(&socket).unwrap_or_else(|| panic!("{}: does not start\n{}", installed.name, text(&log)));
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut server = Server { installed, replies: BufReader::new(stream), _life: life, folder };
-        // It listens before it looks for a dump; the first answer says that it is through with that.
-        let ready = poll(PATIENCE, || matches!(server.try_ask("PING", &[]), Reply::Text(_)).then_some(()));
-        assert!(ready.is_some(), "{}: does not get ready\n{}", server.installed.name, server.log());
+        settings.extend(more.iter().map(OsString::from));
+        let (life, replies) = launch(&installed, &settings, folder.path());
+        let mut server = Server { installed, replies, life: Some(life), folder, settings };
+        server.get_ready();
         server
+    }
+
+    fn get_ready(&mut self) {
+        // It listens before it looks for a dump; the first answer says that it is through with that.
+        let ready = poll(PATIENCE, || match self.try_ask("PING", &[]) {
+            Reply::Error(why) => (!why.starts_with("LOADING")).then_some(()),
+            _ => Some(()),
+        });
+        assert!(ready.is_some(), "{}: does not get ready\n{}", self.installed.name, self.log());
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.life = None;
+    }
+
+    /// Starts it again on what it has saved.
+    pub(crate) fn start_again(&mut self) {
+        self.life = None;
+        drop(std::fs::remove_file(self.socket()));
+        let (life, replies) = launch(&self.installed, &self.settings, self.folder.path());
+        (self.life, self.replies) = (Some(life), replies);
+        self.get_ready();
     }
 
     /// Where it listens, for rdbkit.
@@ -190,6 +239,30 @@ impl Server {
         let saved = self.folder.path().join("saved.rdb");
         std::fs::rename(self.folder.path().join("dump.rdb"), &saved).unwrap();
         saved
+    }
+
+    /// Has it write its append-only file anew.
+    pub(crate) fn rewrite_aof(&mut self) {
+        // It may be at it already, since it was told to write one at all.
+        self.await_rewrite();
+        self.ask("BGREWRITEAOF", &[]);
+        self.await_rewrite();
+    }
+
+    fn await_rewrite(&mut self) {
+        let done = poll(PATIENCE, || {
+            let info = self.ask("INFO persistence", &[]);
+            let info = String::from_utf8_lossy(info.text()).into_owned();
+            let idle = ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"].iter().all(|line| info.contains(line));
+            idle.then_some(())
+        });
+        assert!(done.is_some(), "{}: does not rewrite its append-only file\n{}", self.installed.name, self.log());
+    }
+
+    /// Where it writes its append-only file: a directory, or before 7.0 a file.
+    pub(crate) fn aof(&self) -> PathBuf {
+        let name = if self.installed.since(7, 0) { "appendonlydir" } else { "appendonly.aof" };
+        self.folder.path().join(name)
     }
 
     /// Forgets everything.

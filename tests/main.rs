@@ -4,8 +4,10 @@
 
 mod browser;
 mod check;
+mod commands;
 mod corpus;
 mod deep;
+mod dump;
 mod dumps;
 mod export;
 mod faults;
@@ -29,6 +31,7 @@ mod refused;
 mod report;
 mod sample;
 mod server;
+mod tables;
 mod truth;
 mod wrappers;
 mod writing;

@@ -33,7 +33,7 @@ const ODD: [&str; 5] = [
 ];
 
 /// How long servers may take to become the same.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 /// What Redis 6.2 can load, but has not saved itself.
 const UP_TO_6_2: [&str; 14] = [
@@ -65,6 +65,8 @@ pub(crate) enum Way {
     Import,
     /// Every value written anew.
     Recompress,
+    /// As commands that no server executes, but our own dataset.
+    Replay,
     /// By `rdbkit load`, in the form that it chooses, by RESTORE, or by commands.
     LoadAuto,
     LoadRestore,
@@ -73,12 +75,12 @@ pub(crate) enum Way {
 
 impl Way {
     const PIPES: [Way; 2] = [Way::Commands, Way::Restore];
-    const FILES: [Way; 2] = [Way::Import, Way::Recompress];
+    const FILES: [Way; 3] = [Way::Import, Way::Recompress, Way::Replay];
     pub(crate) const LOADS: [Way; 3] = [Way::LoadAuto, Way::LoadRestore, Way::LoadCommands];
 
     /// Whether commands rebuild keys, which can't say all that a file can.
     fn is_commands(self) -> bool {
-        matches!(self, Way::Commands | Way::LoadCommands)
+        matches!(self, Way::Commands | Way::LoadCommands | Way::Replay)
     }
 }
 
@@ -90,11 +92,13 @@ fn bring(dump: &Path, way: Way, to: &mut Server) {
         Way::LoadRestore => return load(dump, "restore", to),
         Way::LoadCommands => return load(dump, "commands", to),
         Way::Import => r#"rdbkit export "$1" --format ndjson | rdbkit import -q - -o "$2""#,
+        Way::Replay => r#"rdbkit export "$1" --format resp | rdbkit import -q - --target "$3" -o "$2""#,
         Way::Recompress => r#"rdbkit convert -q "$1" --recompress -o "$2""#,
     };
     let folder = folder();
     let anew = folder.path().join("anew.rdb");
-    shell(script).args(["sh"]).args([dump, &anew]).ok();
+    let target = to.installed.target();
+    shell(script).args(["sh"]).args([dump, &anew, Path::new(&target)]).ok();
     assert!(tool_for(&read(&anew)).finds_sound(&anew), "{}: {way:?} is not sound", dump.display());
     to.load(&anew);
 }
@@ -115,7 +119,7 @@ fn load(dump: &Path, method: &str, to: &Server) {
 
 /// A number that time has changed since it was the same for both servers: it is between these two.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Between(i64, i64);
+pub(crate) struct Between(pub(crate) i64, pub(crate) i64);
 
 impl Between {
     fn meets(self, other: Between) -> bool {
@@ -124,31 +128,31 @@ impl Between {
 }
 
 /// Where a key is.
-type Place = (u64, Vec<u8>);
+pub(crate) type Place = (u64, Vec<u8>);
 
 /// What a server says of a key.
 #[derive(Debug)]
-struct Facts {
+pub(crate) struct Facts {
     kind: Vec<u8>,
     encoding: Reply,
     /// How often or how long ago it was used.
     used: Between,
-    expiry: Between,
+    pub(crate) expiry: Between,
     digest: Reply,
     /// What its digest lacks.
     detail: Reply,
 }
 
 /// All that a server has.
-struct Contents {
+pub(crate) struct Contents {
     digest: Reply,
     functions: Option<Reply>,
-    scripts: String,
-    keys: BTreeMap<Place, Facts>,
+    pub(crate) scripts: String,
+    pub(crate) keys: BTreeMap<Place, Facts>,
 }
 
 impl Contents {
-    fn of(server: &mut Server) -> Contents {
+    pub(crate) fn of(server: &mut Server) -> Contents {
         let mut keys = BTreeMap::new();
         for db in 0..16 {
             server.ask("SELECT", &[db.to_string().as_bytes()]);
@@ -170,7 +174,7 @@ impl Contents {
     }
 
     /// What the other has not got in the same way: a line each.
-    fn differences(&self, other: &Contents, way: Way) -> Vec<String> {
+    pub(crate) fn differences(&self, other: &Contents, way: Way) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.digest != other.digest {
             wrong.push("DEBUG DIGEST differs".into());
@@ -293,7 +297,7 @@ fn field_expiries(server: &mut Server, key: &[u8]) -> Reply {
 }
 
 /// The dumps of these servers that a server without modules can load.
-fn dumps_of(servers: &[&str]) -> Vec<Case> {
+pub(crate) fn dumps_of(servers: &[&str]) -> Vec<Case> {
     let mut cases = cases();
     cases.retain(|case| servers.contains(&case.server.as_str()));
     cases.retain(|case| !NOT_LOADED.contains(&case.name.as_str()) && !ODD.contains(&case.id().as_str()));
@@ -324,7 +328,7 @@ pub(crate) fn rebuilds(name: &str, dumps_by: &[&str], ways: &[Way]) {
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }
 
-fn prepare(servers: &mut [Server], case: &Case) {
+pub(crate) fn prepare(servers: &mut [Server], case: &Case) {
     // Redis 4.0 did not save the counters yet; setting an expiry counts then.
     let has_counters = case.name.ends_with("_lfu") && !case.server.starts_with("redis-4.0");
     let policy: &[u8] = if has_counters { b"allkeys-lfu" } else { b"noeviction" };
@@ -360,7 +364,7 @@ fn export_rebuilds_the_sample(name: &str) {
     let mut servers = [installed.start(), installed.start()];
     fill(&mut servers[0]);
     let dump = servers[0].save();
-    let wrong = differences(&mut servers, &dump, &[Way::PIPES, Way::FILES].concat());
+    let wrong = differences(&mut servers, &dump, &[Way::PIPES.as_slice(), &Way::FILES].concat());
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }
 

@@ -125,7 +125,7 @@ fn what_is_no_json_is_refused_with_its_place() {
         assert_eq!(names(folder.path()), [""; 0]);
     };
     t("", "it is empty");
-    t("hello", "line 1, column 1, malformed JSON: a value must stand here");
+    t("hello", "it is nothing that can be imported");
     t("[1]", "line 1, column 1, malformed JSON: no object");
     t("{\n\"a\":1,", "line 2, column 7, malformed JSON: the document ends in the middle");
     t("{\"a\":1}x", "line 1, column 8, malformed JSON: the end must stand here");

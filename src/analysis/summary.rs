@@ -78,6 +78,13 @@ impl TypeKey {
             (kind, _) => kind.name().to_owned(),
         }
     }
+
+    /// Whether they are the same. Names of encodings are nearly always the same text in memory too.
+    #[inline]
+    pub(super) fn is(&self, other: &TypeKey) -> bool {
+        let (a, b) = (self.encoding, other.encoding);
+        self.kind == other.kind && self.module == other.module && (std::ptr::eq(a, b) || a == b)
+    }
 }
 
 /// What stands in a row of the table of types.
@@ -126,7 +133,7 @@ impl Summary {
 
     fn count(&mut self, key: TypeKey, more: EncodingTally) {
         // There are few of them, and one look at a short list is quicker than any table.
-        let tally = match self.types.iter_mut().position(|(known, _)| *known == key) {
+        let tally = match self.types.iter_mut().position(|(known, _)| known.is(&key)) {
             Some(i) => &mut self.types[i].1,
             None => {
                 self.types.push((key, EncodingTally::default()));

@@ -13,7 +13,7 @@ pub(crate) struct MemoryArgs {
     #[arg(long, value_name = "SERVER")]
     server: Option<Target>,
     /// What that server gets its memory from: jemalloc (its own, in Docker images too), jemalloc-system (packages of
-    /// distributions, such as Debian's), libc
+    /// distributions, such as Debian's), jemalloc-system-5.3.1 (where INFO says that version), libc
     #[arg(long, value_name = "NAME", default_value = "jemalloc")]
     allocator: Allocator,
 }

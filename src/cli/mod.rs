@@ -1,10 +1,12 @@
 //! What the commands have in common: flags, answers, messages.
 
+mod format;
 mod memory;
 mod rewrite;
 mod server;
 mod writing;
 
+pub(crate) use format::FormatArgs;
 pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
 pub(crate) use server::{ServerArgs, parse_duration};
@@ -111,6 +113,23 @@ impl FilterArgs {
     /// Whether databases were named.
     pub(crate) fn names_db(&self) -> bool {
         !self.db.is_empty()
+    }
+
+    /// The databases that can be in what is chosen, as far as flags and the URL of a server name them; none for all.
+    pub(crate) fn only_dbs(&self, of_url: Option<u64>) -> Vec<u64> {
+        if self.not {
+            of_url.into_iter().collect()
+        } else {
+            of_url.into_iter().chain(self.db.iter().copied()).collect()
+        }
+    }
+
+    /// The one glob pattern that every key that is chosen matches, if there is one.
+    pub(crate) fn only_glob(&self) -> Option<Vec<u8>> {
+        match self.key.as_slice() {
+            [glob] if !self.not => Some(glob.as_bytes().to_vec()),
+            _ => None,
+        }
     }
 
     /// The filter that the flags describe, for commands that change no expiries.

@@ -1,13 +1,11 @@
 //! Flags of the commands that write RDB files, and how they tell of what a target cannot hold.
 
-use std::hash::RandomState;
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use rdbkit::model::{Filter, Limits, Rewrite, Target};
-use rdbkit::pipeline::{Conflict, Loss, Output, Plan, Report, Strip};
+use rdbkit::model::{Limits, Target};
+use rdbkit::pipeline::{Loss, Output, Plan, Report};
 use rdbkit::rdb::{OnLoss, Options};
 use rdbkit::{Error, Result, json, text};
 
@@ -95,7 +93,6 @@ impl WriteArgs {
         let ctime = self.ctime.map(|seconds| (b"ctime".to_vec(), seconds.to_string().into_bytes()));
         let aux = self.aux.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
         Ok(Plan {
-            target: Arc::new(self.target(otherwise)?),
             options: Options {
                 compress: !self.no_compress,
                 rebuild: self.no_compress || self.limits.is_some(),
@@ -103,15 +100,10 @@ impl WriteArgs {
                 expand_templates: false,
                 on_loss: losses.on_loss(),
             },
-            filter: Filter::default(),
-            rewrite: Rewrite::default(),
-            strip: Strip::default(),
             aux: aux.chain(ctime).collect(),
-            changes_content: false,
             compares_keys: false,
-            conflict: Conflict::Error,
             checksum: !self.no_checksum,
-            seeds: [RandomState::new(), RandomState::new()],
+            ..Plan::new(self.target(otherwise)?, self.target.is_none())
         })
     }
 }

@@ -1,13 +1,16 @@
 //! `rdbkit load`: dumps and fixtures into a live server or cluster.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use rdbkit::live::Endpoint;
-use rdbkit::live::load::{Load, Method, Note, OnExists, Plan, Site, Start, State, Taken, Tally, wait_until_ready};
+use rdbkit::live::load::{
+    Load, Method, Note, OnExists, Plan, Purpose, Site, Start, State, Taken, Tally, wait_until_ready,
+};
+use rdbkit::live::{Endpoint, is_url};
 use rdbkit::model::TtlRule;
 use rdbkit::pipeline::{Input, open};
 use rdbkit::{Error, Result, json, text};
@@ -25,21 +28,22 @@ use crate::progress::Progress;
 /// No key that exists is touched unless --on-exists replace says so; those and every other key that the server refuses
 /// are named, and the exit status is then 1. --resume goes on after a break: no key is lost, none is loaded twice.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "rdbkit load [OPTIONS] FILE… URL",
+    after_help = "Examples:
   rdbkit load dump.rdb redis://localhost
   rdbkit load dump.rdb redis://localhost --dry-run
   rdbkit load fixtures/ redis://localhost:6380 --flush --wait 30s
   rdbkit load dump.rdb rediss://loader@db.example:6380 --password-file secret --tls-ca ca.pem
   rdbkit load a.rdb b.rdb redis://node1:7000 --on-exists replace --db-map '*:0'
   rdbkit load dump.rdb redis://localhost --key 'user:*' --prefix-add 'old:' --ttl strip
-  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson")]
+  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson --verify"
+)]
 pub(crate) struct LoadArgs {
-    /// What to load: files, a directory of files, or '-' for standard input
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// The server, or a node of the cluster
-    #[arg(required = true, value_name = "URL")]
-    url: String,
+    /// What to load: files, directories of files, or '-' for standard input; and last the server, or a node of the
+    /// cluster
+    #[arg(required = true, value_name = "FILE… URL")]
+    places: Vec<OsString>,
     /// How keys go over: in the form that the server executes fastest; by RESTORE; or by the commands that applications
     /// use, where RESTORE is not allowed
     #[arg(long, value_enum, default_value = "auto")]
@@ -60,8 +64,11 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "TIME", value_parser = cli::parse_duration)]
     wait: Option<Duration>,
     /// Change nothing: tell what the server is, and what would become of the keys
-    #[arg(long, conflicts_with_all = ["flush", "resume"])]
+    #[arg(long, conflicts_with_all = ["flush", "resume", "verify"])]
     dry_run: bool,
+    /// Read all keys back in the end and compare them, with their expiries, with what was to be loaded
+    #[arg(long)]
+    verify: bool,
     /// Keep in this file how far it has come, and go on from there if it exists
     #[arg(long, value_name = "STATE", conflicts_with = "flush")]
     resume: Option<PathBuf>,
@@ -113,8 +120,9 @@ enum OnLossName {
 
 impl LoadArgs {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let endpoint = self.server.endpoint(&self.url)?;
-        let files = expand(&self.files)?;
+        let (url, files) = self.places()?;
+        let endpoint = self.server.endpoint(url)?;
+        let files = expand(&files)?;
         let mut inputs = files.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
         let origin = inputs[0].reader.origin().clone();
         let (mut state, is_resumed) = self.state(&endpoint, &inputs)?;
@@ -134,14 +142,31 @@ impl LoadArgs {
         }
         state.runs = site.runs();
         let run = Run { args: &self, site: &site, common, begun: Instant::now() };
+        let before = state.not_taken;
         let (tally, loaded) = run.load(&mut inputs, start, &mut state)?;
-        run.tell(&tally, loaded.is_ok());
+        let verified = if self.verify && loaded.is_ok() { Some(run.verify(&files, &state)?) } else { None };
+        run.tell(&tally, loaded.is_ok(), verified.as_ref());
         loaded?;
         if let Some(path) = &self.resume {
             std::fs::remove_file(path).map_err(|e| Error::from(e).in_input(&path.display().to_string()))?;
         }
-        let not_taken = state.not_taken + tally.refused + if self.skips() { 0 } else { tally.existed };
-        Ok(if not_taken == 0 { Outcome::Yes } else { Outcome::No })
+        let differing = verified.map_or(0, |tally| tally.refused);
+        Ok(if before + self.not_taken(&tally) + differing == 0 { Outcome::Yes } else { Outcome::No })
+    }
+
+    /// The server, and what is to be loaded.
+    fn places(&self) -> Result<(&str, Vec<PathBuf>)> {
+        let url = self.places.split_last().filter(|(url, files)| is_url(url) && !files.is_empty());
+        let (url, files) = url.ok_or_else(|| {
+            let forms = "redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH";
+            Error::usage(format!("load takes files, and behind them the server: {forms}"))
+        })?;
+        Ok((url.to_str().unwrap_or_default(), files.iter().map(PathBuf::from).collect()))
+    }
+
+    /// Keys that were not taken against what was wanted.
+    fn not_taken(&self, tally: &Tally) -> u64 {
+        tally.refused + if self.skips() { 0 } else { tally.existed }
     }
 
     fn skips(&self) -> bool {
@@ -154,6 +179,9 @@ impl LoadArgs {
         what.extend(inputs.iter().map(|input| format!("{} {}", input.name, input.size.unwrap_or(0))));
         let id = format!("{:016x}", std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), &what));
         let new = State { id, what, input: 0, done: 0, runs: Vec::new(), not_taken: 0 };
+        if self.verify && inputs.iter().any(|input| input.name == "standard input") {
+            return Err(Error::usage("--verify: standard input can't be read again to compare; name a file"));
+        }
         let Some(path) = &self.resume else { return Ok((new, false)) };
         if inputs.iter().any(|input| input.name == "standard input") {
             return Err(Error::usage(
@@ -228,7 +256,7 @@ impl LoadArgs {
             connections: self.connections,
             rate: self.rate,
             retry: self.retry,
-            dry_run: self.dry_run,
+            purpose: if self.dry_run { Purpose::Try } else { Purpose::Load },
             is_empty_target: site.keys() == 0,
             id: state.id.clone(),
         })
@@ -304,7 +332,8 @@ impl Run<'_> {
             let progress = Progress::of(input, self.common.quiet, false);
             let mut checkpoint = |done: u64, tally: &Tally| match &self.args.resume {
                 Some(path) => {
-                    state.note(number, done, before, tally);
+                    (state.input, state.done) = (number, done);
+                    state.not_taken = before + self.args.not_taken(tally);
                     state.write(path)
                 }
                 None => Ok(()),
@@ -322,15 +351,41 @@ impl Run<'_> {
         Ok((tally, outcome))
     }
 
+    /// Reads all keys back: as many as are right are loaded, to this tally, and those that differ refused.
+    fn verify(&self, files: &[PathBuf], state: &State) -> Result<Tally> {
+        let mut listener = Listener::new(self.args, true)?;
+        let mut listen = |note: &Note| {
+            let is_of_a_key = note.taken == Taken::Not && note.key.is_some();
+            if is_of_a_key {
+                listener.hear(&Note { reason: format!("compared, {}", note.reason), ..note.clone() });
+            }
+        };
+        let mut load = Load::new(self.site, self.common.threads(), &mut listen);
+        for path in files {
+            let mut input = open(path)?;
+            let plan = Plan { purpose: Purpose::Verify, ..self.args.plan(self.site, &input, state)? };
+            let progress = Progress::of(&input, self.common.quiet, false);
+            let outcome = load.add(&mut input, &plan, 0, Start::default(), &mut |_, _| Ok(()));
+            drop(progress);
+            outcome?;
+        }
+        let tally = load.tally();
+        listener.finish()?;
+        Ok(tally)
+    }
+
     /// Says what became of it all.
-    fn tell(&self, tally: &Tally, is_done: bool) {
+    fn tell(&self, tally: &Tally, is_done: bool, verified: Option<&Tally>) {
         let url = self.site.endpoint.url();
         let seconds = self.begun.elapsed().as_secs_f64();
         if self.args.json {
-            return print_json(tally, is_done, seconds);
+            return print_json(tally, is_done, verified, seconds);
         }
         if self.common.quiet {
             return;
+        }
+        if self.args.dry_run {
+            self.show_findings();
         }
         let verb = if self.args.dry_run { "would be loaded" } else { "loaded" };
         let rate = text::grouped((tally.loaded as f64 / seconds.max(0.001)) as u64);
@@ -338,7 +393,9 @@ impl Run<'_> {
         if tally.functions > 0 {
             line += &format!(", {}", text::count(tally.functions, "function library").replace("librarys", "libraries"));
         }
-        complain(&format!("{line} in {seconds:.1} s ({rate} keys/s)"));
+        let time = if seconds < 0.95 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") };
+        let rate = if seconds < 0.1 { String::new() } else { format!(" ({rate} keys/s)") };
+        complain(&format!("{line} in {time}{rate}"));
         let note = |n: u64, what: &str| {
             if n > 0 {
                 complain(&format!("{url}: {} {what}", text::grouped(n)));
@@ -352,18 +409,56 @@ impl Run<'_> {
         note(tally.expired, "left out: their expiry has passed (--ttl rebase, shift or strip loads such keys)");
         note(tally.retried, "tries were repeated, as a server was not ready or a slot had moved");
         note(tally.reconnected, "times the connection was lost and made again");
+        if let Some(Tally { loaded, refused, .. }) = verified {
+            let right = text::count(*loaded, "key");
+            complain(&format!("{url}: compared: {right} as in the files, {} not", text::grouped(*refused)));
+        }
         if let (false, Some(path)) = (is_done, &self.args.resume) {
             complain(&format!("{url}: not complete; the same command goes on ({})", path.display()));
         }
     }
 }
 
-fn print_json(tally: &Tally, is_done: bool, seconds: f64) {
+impl Run<'_> {
+    /// What the server is, for people.
+    fn show_findings(&self) {
+        let Site { nodes, topology, .. } = self.site;
+        let probe = &nodes[0];
+        let masters =
+            if topology.is_cluster() { format!(", a cluster of {} masters", nodes.len()) } else { String::new() };
+        let databases = if topology.is_cluster() { 1 } else { probe.databases };
+        let by = match &probe.no_restore {
+            _ if self.args.method == MethodName::Commands => "commands".to_owned(),
+            None if self.args.method == MethodName::Auto => "SET and RESTORE".to_owned(),
+            None => "RESTORE".to_owned(),
+            Some(words) => format!("commands, as RESTORE is refused: {words}"),
+        };
+        let mut facts = vec![
+            ("server", format!("{}{masters}", probe.name)),
+            ("has", format!("{} in {}", text::count(self.site.keys(), "key"), text::count(databases, "database"))),
+            ("keys go by", by),
+            ("in the form of", probe.target.to_string()),
+            ("one value", format!("{} at most, larger ones in pieces", text::bytes(probe.max_bulk))),
+        ];
+        if let Some((max, used)) = probe.max_memory {
+            let of = format!("{} of {} used, {}", text::bytes(used), text::bytes(max), probe.policy);
+            facts.push(("memory", of));
+        }
+        let mut out = String::new();
+        for (name, fact) in facts {
+            out += &format!("  {name:14} {fact}\n");
+        }
+        drop(write!(std::io::stdout(), "{out}"));
+    }
+}
+
+fn print_json(tally: &Tally, is_done: bool, verified: Option<&Tally>, seconds: f64) {
     let Tally { loaded, existed, refused, reduced, expired, changed, functions, had, retried, reconnected } = tally;
     let summary = json!({
         "complete": is_done, "loaded": loaded, "had": had, "existed": existed, "refused": refused,
         "reduced": reduced, "changed": changed, "expired": expired, "functions": functions,
-        "retried": retried, "reconnected": reconnected, "seconds": (seconds * 1000.0).round() / 1000.0,
+        "retried": retried, "reconnected": reconnected,
+        "verified": verified.map(|tally| json!({ "same": tally.loaded, "differing": tally.refused })), "seconds": (seconds * 1000.0).round() / 1000.0,
     });
     // Nobody to tell if even that can't be done; the exit status says the rest.
     drop(writeln!(std::io::stdout(), "{summary}"));

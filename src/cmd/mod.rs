@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod dump;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
@@ -56,6 +57,7 @@ enum Command {
     Memory(Box<memory::Memory>),
     Report(Box<report::Report>),
     Load(Box<load::LoadArgs>),
+    Dump(Box<dump::Dump>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -75,6 +77,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Memory(memory) => memory.run(common),
         Command::Report(report) => report.run(common),
         Command::Load(load) => load.run(common),
+        Command::Dump(dump) => dump.run(common),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -123,7 +123,7 @@ pub fn skip(cur: &mut Cursor<'_>) -> Result<u64> {
 }
 
 /// A double as the array shows it: the shortest text, with `.0` where it would look like an integer.
-fn write_double(value: f64, out: &mut Vec<u8>) {
+pub fn write_double(value: f64, out: &mut Vec<u8>) {
     let start = out.len();
     double::write(value, out);
     if out[start..].iter().all(|b| b.is_ascii_digit() || *b == b'-') {

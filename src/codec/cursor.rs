@@ -56,6 +56,12 @@ impl<'a> Cursor<'a> {
         self.data.get(self.pos).copied()
     }
 
+    /// Moves over `n` bytes that are known to be there.
+    #[inline]
+    pub(super) fn step(&mut self, n: usize) {
+        self.pos += n;
+    }
+
     /// The bytes from `start` to here.
     #[inline]
     pub fn since(&self, start: usize) -> &'a [u8] {

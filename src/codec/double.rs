@@ -61,8 +61,24 @@ pub fn write(value: f64, out: &mut Vec<u8>) {
         if value < 0.0 {
             out.push(b'-');
         }
-        write_digits(ryu::Buffer::new().format_finite(value.abs()), out);
+        let mut buf = ryu::Buffer::new();
+        let decimal = buf.format_finite(value.abs());
+        if is_laid_out_alike(decimal.as_bytes()) {
+            out.extend_from_slice(decimal.as_bytes());
+        } else {
+            write_digits(decimal, out);
+        }
     }
+}
+
+/// Whether `fpconv_dtoa` would lay out this positive decimal with a fraction just so: without an exponent, as the
+/// fraction has at most six digits, or the whole part from one to four.
+#[inline]
+fn is_laid_out_alike(decimal: &[u8]) -> bool {
+    let Some(point) = decimal.iter().position(|b| *b == b'.') else { return false };
+    let fraction = &decimal[point + 1..];
+    let few = fraction.len() <= 6 || point <= 4 && decimal[0] != b'0';
+    few && !fraction.contains(&b'e')
 }
 
 /// Lays the digits of a positive decimal out as `fpconv_dtoa` does.

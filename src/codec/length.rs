@@ -13,16 +13,30 @@ use crate::error::Result;
 
 impl Cursor<'_> {
     /// A LEN.
-    #[inline]
+    #[inline(always)]
     pub fn length(&mut self) -> Result<u64> {
+        // Most lengths are short, and whoever reads one goes on at once: these two forms are worth having in place.
+        match *self.rest() {
+            [first @ ..0x40, ..] => {
+                self.step(1);
+                Ok(u64::from(first))
+            }
+            [first @ 0x40..0x80, second, ..] => {
+                self.step(2);
+                Ok(u64::from(first & 0x3f) << 8 | u64::from(second))
+            }
+            _ => self.long_length(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_length(&mut self) -> Result<u64> {
         let start = *self;
-        let first = self.u8()?;
-        match first >> 6 {
-            0 => Ok(u64::from(first)),
-            1 => Ok(u64::from(first & 0x3f) << 8 | u64::from(self.u8()?)),
-            2 if first == 0x80 => Ok(u64::from(self.u32_be()?)),
-            2 if first == 0x81 => self.u64_be(),
-            _ => Err(start.malformed(format!("length: it can't start with byte 0x{first:02x}"))),
+        match self.u8()? {
+            ..0x80 => Err(self.truncated()),
+            0x80 => Ok(u64::from(self.u32_be()?)),
+            0x81 => self.u64_be(),
+            first => Err(start.malformed(format!("length: it can't start with byte 0x{first:02x}"))),
         }
     }
 }

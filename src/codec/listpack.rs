@@ -43,8 +43,29 @@ impl<'a> Listpack<'a> {
     }
 
     /// The next element; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub fn next_item(&mut self) -> Result<Option<Item<'a>>> {
+        // Nearly all elements are short: of these two forms, with a byte behind them that says so.
+        let rest = &self.blob[self.pos..];
+        let first = rest[0];
+        if first < 0xc0 {
+            let size = if first < 0x80 { 1 } else { (first as usize & 0x3f) + 1 };
+            // The terminator at the end is not part of any element, so there is always a byte to come to.
+            if let Some(element) = rest.get(..size + 2)
+                && element[size] == size as u8
+            {
+                self.pos += size + 1;
+                self.seen += 1;
+                let item = if first < 0x80 { Item::Int(i64::from(first)) } else { Item::Bytes(&element[1..size]) };
+                return Ok(Some(item));
+            }
+        }
+        self.any_item()
+    }
+
+    /// The next element, of any form.
+    #[inline(never)]
+    fn any_item(&mut self) -> Result<Option<Item<'a>>> {
         let rest = &self.blob[self.pos..];
         let first = rest[0];
         let (item, size) = match first {

@@ -27,7 +27,7 @@ pub enum Str<'a> {
 
 impl<'a> Str<'a> {
     /// Reads a string's outside: its form and extent.
-    #[inline]
+    #[inline(always)]
     pub fn read(cur: &mut Cursor<'a>) -> Result<Str<'a>> {
         match cur.peek() {
             Some(0xc0..) => Str::read_special(cur),
@@ -75,22 +75,40 @@ impl<'a> Str<'a> {
             Str::Raw(bytes) => Ok(bytes),
             Str::Int(n) => {
                 let mut digits = itoa::Buffer::new();
-                buf.clear();
-                buf.extend_from_slice(digits.format(n).as_bytes());
-                Ok(buf)
+                let text = digits.format(n).as_bytes();
+                if buf.len() < text.len() {
+                    buf.resize(text.len(), 0);
+                }
+                // Not cleared: what would be a large buffer again would have to be filled again.
+                buf[..text.len()].copy_from_slice(text);
+                Ok(&buf[..text.len()])
             }
             Str::Lzf { packed, len } => lzf::decompress(packed, len, buf),
         }
     }
 
     /// Reads and decodes in one go.
-    #[inline]
+    #[inline(always)]
     pub fn take<'b>(cur: &mut Cursor<'a>, buf: &'b mut Vec<u8>) -> Result<&'b [u8]>
     where
         'a: 'b,
     {
+        match cur.peek() {
+            Some(0xc0..) => Str::take_special(cur, buf),
+            _ => {
+                let n = cur.length()?;
+                cur.take_declared(n)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn take_special<'b>(cur: &mut Cursor<'a>, buf: &'b mut Vec<u8>) -> Result<&'b [u8]>
+    where
+        'a: 'b,
+    {
         let start = cur.pos() as u64;
-        Str::read(cur)?.decode(buf).map_err(|e| e.placed(start))
+        Str::read_special(cur)?.decode(buf).map_err(|e| e.placed(start))
     }
 }
 

@@ -126,6 +126,11 @@ impl Source {
         self.header.as_ref()
     }
 
+    /// Whether it is a map from keys to values, which say nothing of their types.
+    pub fn is_fixtures(&self) -> bool {
+        self.layout == Layout::Fixtures
+    }
+
     /// Finds out what the document is; says how many bytes come before the first entry.
     fn begin(&mut self) -> Result<usize> {
         // A byte order mark says nothing.

@@ -14,60 +14,58 @@ pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) {
 /// As [`write_string`]; says whether the bytes were valid UTF-8.
 #[inline]
 pub(super) fn try_string(bytes: &[u8], out: &mut Vec<u8>) -> bool {
-    let plain = plain_prefix(bytes);
-    if plain == bytes.len() {
-        out.reserve(bytes.len() + 2);
-        out.push(b'"');
-        out.extend_from_slice(bytes);
-        out.push(b'"');
-        return true;
+    out.reserve(bytes.len() + 10);
+    out.push(b'"');
+    let plain = copy_plain(bytes, out, false);
+    if plain < bytes.len() && !write_difficult(bytes, plain, out) {
+        return false;
     }
-    write_difficult(bytes, plain, out)
+    out.push(b'"');
+    true
 }
 
+/// Appends a string whose first `plain` bytes stand in `out` already, behind a quote; `false` when it became base64.
+#[inline(never)]
 fn write_difficult(bytes: &[u8], plain: usize, out: &mut Vec<u8>) -> bool {
     // What is before the first byte that needs care is ASCII.
-    if std::str::from_utf8(&bytes[plain..]).is_err() {
+    let is_ascii = bytes[plain..].is_ascii();
+    if !is_ascii && std::str::from_utf8(&bytes[plain..]).is_err() {
+        out.truncate(out.len() - plain - 1);
         out.extend_from_slice(b"{\"base64\":\"");
         write_base64(bytes, out);
         out.extend_from_slice(b"\"}");
         return false;
     }
-    out.reserve(bytes.len() + bytes.len() / 8 + 2);
-    out.push(b'"');
-    let (mut done, mut at) = (0, plain);
+    out.reserve(bytes.len() - plain + bytes.len() / 8 + 10);
+    let mut at = plain;
     while at < bytes.len() {
         let byte = bytes[at];
-        if byte >= 0x80 {
-            let len = line_separator(&bytes[at..]);
-            if len > 0 {
-                out.extend_from_slice(&bytes[done..at]);
-                out.extend_from_slice(if len == 2 { b"\\u0085" } else { b"\\u202" });
-                if len == 3 {
-                    out.push(bytes[at + 2] - 0xa8 + b'8');
-                }
-                done = at + len;
+        at += match ESCAPES.get(byte as usize) {
+            None => write_wide(&bytes[at..], out),
+            Some(b'u') => {
+                out.extend_from_slice(b"\\u00");
+                crate::text::push_hex(byte, out);
+                1
             }
-            at += len.max(1);
-            continue;
-        }
-        let escape = ESCAPES[byte as usize];
-        if escape == 0 {
-            at += plain_prefix(&bytes[at..]).max(1);
-            continue;
-        }
-        out.extend_from_slice(&bytes[done..at]);
-        out.extend_from_slice(&[b'\\', escape]);
-        if escape == b'u' {
-            out.extend_from_slice(b"00");
-            crate::text::push_hex(byte, out);
-        }
-        at += 1;
-        done = at;
+            Some(escape) => {
+                out.extend_from_slice(&[b'\\', *escape]);
+                1
+            }
+        };
+        at += copy_plain(&bytes[at..], out, !is_ascii);
     }
-    out.extend_from_slice(&bytes[done..]);
-    out.push(b'"');
     true
+}
+
+/// Appends what begins with this byte, which is none of ASCII; says how many bytes that was.
+fn write_wide(bytes: &[u8], out: &mut Vec<u8>) -> usize {
+    let len = line_separator(bytes);
+    match len {
+        2 => out.extend_from_slice(b"\\u0085"),
+        3 => out.extend_from_slice(&[b'\\', b'u', b'2', b'0', b'2', bytes[2] - 0xa8 + b'8']),
+        _ => out.push(bytes[0]),
+    }
+    len.max(1)
 }
 
 /// The length of NEL, LINE SEPARATOR or PARAGRAPH SEPARATOR, if one stands here. They are escaped, as many tools take
@@ -98,30 +96,89 @@ const ESCAPES: [u8; 128] = {
     table
 };
 
-/// How many bytes at the front are printable ASCII other than `"` and `\`.
-#[inline]
-pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    // The lowest high bit that is set marks the first byte of the word that is 0.
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let mut words = bytes.chunks_exact(8);
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = ONES << 7;
+
+/// A word of eight such bytes.
+const fn eight(byte: u8) -> u64 {
+    ONES * byte as u64
+}
+
+/// Marks control characters, `"` and `\` with the high bit of their bytes, where these are ASCII.
+#[inline(always)]
+fn escaped(word: u64) -> u64 {
+    let control = word.wrapping_sub(eight(0x20));
+    let quote = (word ^ eight(b'"')).wrapping_sub(ONES);
+    let backslash = (word ^ eight(b'\\')).wrapping_sub(ONES);
+    control | quote | backslash
+}
+
+/// Marks the bytes of a word that need care: control characters, `"`, `\`, and all that is not ASCII. The lowest bit
+/// that is set is right; those above it may not be.
+#[inline(always)]
+fn special(word: u64) -> u64 {
+    (escaped(word) | word) & HIGH
+}
+
+/// As [`special`], but of what is not ASCII only bytes with which a line separator may begin.
+#[inline(always)]
+fn special_in_utf8(word: u64) -> u64 {
+    let [nel, separator] = [0xc2, 0xe2].map(|first| word ^ eight(first)).map(|x| x.wrapping_sub(ONES) & !x);
+    (escaped(word) & !word | nel | separator) & HIGH
+}
+
+/// Appends what is plain at the front of `bytes`, and says how much that is: printable ASCII other than `"` and `\`,
+/// and with `wide` also what is not ASCII, which is known to be UTF-8 then.
+#[inline(always)]
+fn copy_plain(bytes: &[u8], out: &mut Vec<u8>, wide: bool) -> usize {
     let mut at = 0;
-    for word in &mut words {
-        let word = u64::from_le_bytes(word.try_into().expect("chunks of 8"));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let quote = zero_bytes(word ^ QUOTES);
-        let backslash = zero_bytes(word ^ BACKSLASHES);
-        let found = word & HIGH | control | quote | backslash;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+    loop {
+        let rest = &bytes[at..];
+        let (word, size) = match rest.first_chunk::<8>() {
+            Some(eight) => (u64::from_le_bytes(*eight), 8),
+            None if rest.is_empty() => return at,
+            None => (short_word(bytes, rest), rest.len()),
+        };
+        let found = if wide { special_in_utf8(word) } else { special(word) };
+        // All eight are written, and what is too much is taken back: cheaper than copies of any length.
+        out.extend_from_slice(&word.to_le_bytes());
+        let plain = if found == 0 { size } else { found.trailing_zeros() as usize / 8 };
+        if plain < 8 {
+            out.truncate(out.len() + plain - 8);
+            return at + plain;
         }
         at += 8;
     }
-    let special = |b: &u8| *b >= 0x80 || ESCAPES[*b as usize & 0x7f] != 0;
-    at + words.remainder().iter().position(special).unwrap_or(words.remainder().len())
+}
+
+/// The last bytes of `bytes`, one to seven, as a word that is filled up with spaces.
+#[inline(always)]
+fn short_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    let n = rest.len();
+    let word = match (bytes.last_chunk::<8>(), rest) {
+        (Some(last), _) => u64::from_le_bytes(*last) >> (8 * (8 - n)),
+        (_, [a, b, c, d, ..]) => {
+            let last = rest.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
+            u64::from(u32::from_le_bytes([*a, *b, *c, *d])) | u64::from(last) << (8 * (n - 4))
+        }
+        (_, [a, .., c]) => u64::from(*a) | u64::from(rest[n / 2]) << (8 * (n / 2)) | u64::from(*c) << (8 * (n - 1)),
+        _ => u64::from(rest[0]),
+    };
+    word | eight(b' ') << (8 * n)
+}
+
+/// How many bytes at the front are printable ASCII other than `"` and `\`.
+#[inline]
+pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        match special(u64::from_le_bytes(*eight)) {
+            0 => at += 8,
+            found => return at + found.trailing_zeros() as usize / 8,
+        }
+    }
+    let is_special = |b: &u8| ESCAPES.get(*b as usize) != Some(&0);
+    at + bytes[at..].iter().position(is_special).unwrap_or(bytes.len() - at)
 }
 
 /// Appends what base64 stands for; or says why it is none.

@@ -60,9 +60,13 @@ impl Writer {
 
     /// Appends the object of a key, without a line end.
     pub fn object(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
-        out.extend_from_slice(b"{\"db\":");
-        integer(entry.db, out);
-        out.extend_from_slice(b",\"key\":");
+        if entry.db == 0 {
+            out.extend_from_slice(b"{\"db\":0,\"key\":");
+        } else {
+            out.extend_from_slice(b"{\"db\":");
+            integer(entry.db, out);
+            out.extend_from_slice(b",\"key\":");
+        }
         write_string(entry.key, out);
         let kind = entry.value.kind();
         out.extend_from_slice(b",\"type\":\"");

@@ -183,6 +183,9 @@ impl Endpoint {
         if self.tls.is_none() && arrived.starts_with(&[0x15, 0x03]) {
             return Error::connection("what answers speaks TLS; the URL then begins with rediss://");
         }
+        if e.reason().contains("CertificateRequired") {
+            return Error::connection("the server wants to see a certificate: name ours with --tls-cert and --tls-key");
+        }
         match e.kind() {
             ErrorKind::Connection(_) if arrived.is_empty() => {
                 let hint = if self.tls.is_none() { ", or does it speak TLS (rediss://)?" } else { "?" };

@@ -4,6 +4,8 @@
 
 pub mod cluster;
 mod connection;
+pub mod dump;
+mod info;
 pub mod load;
 mod reply;
 mod socket;
@@ -11,6 +13,7 @@ mod tls;
 mod url;
 
 pub use connection::{Connection, Endpoint, Timeouts};
+pub use info::Info;
 pub use reply::{Head, Replies, Reply, Skim};
 pub use socket::Sender;
 pub use tls::TlsOptions;

@@ -21,7 +21,7 @@ mod value;
 pub use batch::{Batch, Buffers, Mark};
 pub use build::ValueBuf;
 pub use encoding::{Shape, conventional};
-pub use facts::{Fingerprint, Fingerprinter};
+pub use facts::{Class, Fingerprint, Fingerprinter};
 pub use filter::{Filter, Ttl};
 pub use functions::{library_head, library_name};
 pub use glob::Glob;

@@ -83,6 +83,14 @@ impl Target {
         Some(Target::of(&Origin { magic, version, dialect, server: None, templates: Templates::new() }))
     }
 
+    /// A file that has what came with this version of Redis, and that as many servers as possible load.
+    pub fn least(version: u32) -> Target {
+        /// What every server from 5.0 on loads, and Valkey.
+        const PORTABLE: u32 = 9;
+        const NEWEST: u32 = 15;
+        Target::rdb(version.clamp(PORTABLE, NEWEST)).expect("there are all these versions")
+    }
+
     fn named(name: &str, dialect: Dialect, version: (u32, u32)) -> Option<Target> {
         let rdb_version = match dialect {
             Dialect::Valkey => match version {

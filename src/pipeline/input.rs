@@ -5,12 +5,16 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use lz4_flex::frame::FrameDecoder;
 
 use super::Meter;
+use super::aof::{AofFolder, Loaded, Start, has_commands};
+use super::forms::Form;
+use super::import::{commands_as_dump, csv_as_dump, json_as_dump};
 use crate::error::{Error, Result};
-use crate::rdb::Reader;
+use crate::rdb::{Framing, Reader};
 
 /// How deep wrappers may be nested: a gzip file of a replication capture has two.
 const MAX_LAYERS: usize = 3;
@@ -23,6 +27,8 @@ pub struct Input {
     pub name: String,
     /// Size of the file before decompression, where it is known.
     pub size: Option<u64>,
+    /// What the file holds; whatever it is, the reader reads a dump.
+    pub form: Form,
     /// What was taken off: `gzip`, `zstd`, `lz4`, `VCS`, `replication stream`.
     pub wrappers: Vec<&'static str>,
     /// Counts what is read.
@@ -37,7 +43,7 @@ impl Input {
     pub fn from_read(name: &str, bytes: Box<dyn Read + Send>, meter: Arc<Meter>) -> Result<Input> {
         let metered = Box::new(Metered { inner: bytes, meter: meter.clone() });
         let reader = Reader::new(metered).map_err(|e| e.in_input(name))?;
-        Ok(Input { reader, name: name.to_owned(), size: None, wrappers: Vec::new(), meter })
+        Ok(Input { reader, name: name.to_owned(), size: None, form: Form::Rdb, wrappers: Vec::new(), meter })
     }
 
     /// Gives an error this input's name.
@@ -46,41 +52,92 @@ impl Input {
     }
 }
 
-/// Opens a file, or standard input for `-`, and reads up to its first key.
+/// Opens whatever holds a dataset, and reads up to its first key: a dump, a backup or fixtures in JSON, CSV, commands,
+/// append-only files and directories of them; standard input for `-`. What is no dump becomes one while it is read, in
+/// a thread of its own; its errors arrive as they are, with line and column, or the offset of a command.
+///
+/// Commands are applied to a dataset in memory before the first key can be given; everything else flows.
 pub fn open(path: &Path) -> Result<Input> {
-    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let name = name_of(path);
     open_named(path, &name).map_err(|e| e.in_input(&name))
 }
 
+/// What to call an input in messages.
+pub fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 fn open_named(path: &Path, name: &str) -> Result<Input> {
-    let Plain { bytes, size, plain_size, wrappers, meter } = unwrap_all(path, unwrap)?;
-    let reader = Reader::with_size(bytes, plain_size)?;
-    Ok(Input { reader, name: name.to_owned(), size, wrappers, meter })
+    let meter = Arc::new(Meter::default());
+    if path.is_dir() {
+        return open_folder(path, name, meter);
+    }
+    let Plain { bytes, size, plain_size, wrappers } = unwrap_all(path, &meter, unwrap)?;
+    let (start, bytes) = peek(bytes)?;
+    let form = match Form::of(&start) {
+        Some(Form::AofDir) => return open_folder(path, name, meter),
+        Some(Form::Preamble) if plain_size.is_some() && !has_commands(path)? => Form::Rdb,
+        Some(form) => form,
+        None => Form::Rdb,
+    };
+    let reader = match form {
+        Form::Rdb => Reader::with_size(bytes, plain_size)?,
+        Form::Json => Reader::new(json_as_dump(name, bytes)?)?,
+        Form::Csv => Reader::new(csv_as_dump(name, bytes)?)?,
+        Form::Commands | Form::Preamble | Form::AofDir => {
+            let name_of_it = name.to_owned();
+            let load = move || Loaded::read_stream(&name_of_it, bytes, &start, from_now());
+            Reader::new(commands_as_dump(load)?)?
+        }
+    };
+    Ok(Input { reader, name: name.to_owned(), size, form, wrappers, meter })
+}
+
+/// A directory of append-only files, or its manifest. A base without commands behind it flows as any dump does.
+fn open_folder(path: &Path, name: &str, meter: Arc<Meter>) -> Result<Input> {
+    let folder = AofFolder::open(path)?;
+    let form = Form::AofDir;
+    if let Some(base) = folder.base_alone() {
+        return Ok(Input { name: name.to_owned(), form, ..open(&base)? });
+    }
+    let size = Some(folder.size());
+    let counts = meter.clone();
+    let path = path.to_owned();
+    let reader = Reader::new(commands_as_dump(move || Loaded::read(&path, from_now(), &counts))?)?;
+    Ok(Input { reader, name: name.to_owned(), size, form, wrappers: Vec::new(), meter })
+}
+
+/// Commands begin in database 0, and their times count from now.
+fn from_now() -> Start {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Start { now: i64::try_from(since.as_millis()).unwrap_or(i64::MAX), db: 0 }
 }
 
 /// A file without its wrappers.
-struct Plain {
-    bytes: Box<dyn Read + Send>,
+pub(super) struct Plain {
+    pub(super) bytes: Box<dyn Read + Send>,
     size: Option<u64>,
     /// Its size where nothing wraps it.
     plain_size: Option<u64>,
     wrappers: Vec<&'static str>,
-    meter: Arc<Meter>,
 }
 
-/// Opens a file, or standard input for `-`, and takes its wrappers off with `unwrap`.
-fn unwrap_all(path: &Path, unwrap: impl Fn(Box<dyn Read + Send>) -> Result<Unwrapped>) -> Result<Plain> {
+/// Opens a file, or standard input for `-`, and takes its wrappers off with `unwrap`; `meter` counts what is read.
+pub(super) fn unwrap_all(
+    path: &Path,
+    meter: &Arc<Meter>,
+    unwrap: impl Fn(Box<dyn Read + Send>) -> Result<Unwrapped>,
+) -> Result<Plain> {
     let (raw, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)
     } else {
         let file = File::open(path)?;
         let meta = file.metadata()?;
         if meta.is_dir() {
-            return Err(Error::usage("it is a directory; name the dump file in it, such as dump.rdb"));
+            return Err(Error::usage("it is a directory; name a file in it"));
         }
         (Box::new(file), meta.is_file().then_some(meta.len()))
     };
-    let meter = Arc::new(Meter::default());
     let mut bytes: Box<dyn Read + Send> = Box::new(Metered { inner: raw, meter: meter.clone() });
     let mut wrappers = Vec::new();
     let mut plain_size = size;
@@ -93,7 +150,7 @@ fn unwrap_all(path: &Path, unwrap: impl Fn(Box<dyn Read + Send>) -> Result<Unwra
         }
         plain_size = None;
     }
-    Ok(Plain { bytes, size, plain_size, wrappers, meter })
+    Ok(Plain { bytes, size, plain_size, wrappers })
 }
 
 /// An input of text: JSON, commands or CSV, told apart by how it begins.
@@ -104,36 +161,41 @@ pub struct TextInput {
     pub name: String,
     /// Size of the file before decompression, where it is known.
     pub size: Option<u64>,
-    /// Counts what is read.
-    pub meter: Arc<Meter>,
     /// Its first bytes.
     pub start: Vec<u8>,
 }
 
-/// Opens a file of text, or standard input for `-`.
-pub fn open_text(path: &Path) -> Result<TextInput> {
-    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let opened = unwrap_all(path, unwrap_compressed).and_then(|Plain { mut bytes, size, meter, .. }| {
-        let mut start = Vec::new();
-        (&mut bytes).take(4096).read_to_end(&mut start)?;
-        let bytes = Box::new(Cursor::new(start.clone()).chain(bytes));
-        Ok(TextInput { bytes, name: name.clone(), size, meter, start })
+/// Opens a file of text, or standard input for `-`; `meter` counts what is read.
+pub fn open_text(path: &Path, meter: &Arc<Meter>) -> Result<TextInput> {
+    let name = name_of(path);
+    let opened = unwrap_all(path, meter, unwrap_compressed).and_then(|Plain { bytes, size, .. }| {
+        let (start, bytes) = peek(bytes)?;
+        Ok(TextInput { bytes, name: name.clone(), size, start })
     });
     opened.map_err(|e| e.in_input(&name))
+}
+
+/// The first bytes of an input, and all of it.
+fn peek(mut bytes: Box<dyn Read + Send>) -> Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    const LOOKED_AT: u64 = 4096;
+    let mut start = Vec::new();
+    (&mut bytes).take(LOOKED_AT).read_to_end(&mut start)?;
+    let all = Cursor::new(start.clone()).chain(bytes);
+    Ok((start, Box::new(all)))
 }
 
 /// A reader whose first bytes were looked at.
 type Peeked = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 
 /// The name of the wrapper that was taken off, if there was one, and what is left to read.
-type Unwrapped = (Option<&'static str>, Box<dyn Read + Send>);
+pub(super) type Unwrapped = (Option<&'static str>, Box<dyn Read + Send>);
 
 /// Takes one wrapper off, if there is one.
 fn unwrap(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
     let mut start = Vec::with_capacity(8);
     (&mut input).take(8).read_to_end(&mut start)?;
     match start.as_slice() {
-        [b'$' | b'\n', ..] => {
+        [b'$', ..] | [b'\n', b'\n' | b'$', ..] => {
             let mut input = BufReader::new(Cursor::new(start).chain(input));
             bulk_header(&mut input)?;
             Ok((Some("replication stream"), Box::new(input)))
@@ -143,7 +205,7 @@ fn unwrap(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
 }
 
 /// Takes one layer of compression off, if there is one.
-fn unwrap_compressed(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
+pub(super) fn unwrap_compressed(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
     let mut start = Vec::with_capacity(8);
     (&mut input).take(8).read_to_end(&mut start)?;
     let again = |start: Vec<u8>, input| -> Peeked { Cursor::new(start).chain(input) };
@@ -176,27 +238,13 @@ fn check_envelope(envelope: &[u8]) -> Result<()> {
     }
 }
 
-/// Steps over what a master sends before the file: keep-alive newlines, then `$<length>` or `$EOF:<mark>`.
+/// Steps over what a master sends before the file. What follows the file is left for the reader to tell.
 fn bulk_header(input: &mut BufReader<Peeked>) -> Result<()> {
-    const LONGEST: usize = 64;
-    let mut line = Vec::new();
-    for byte in input.bytes() {
-        match byte? {
-            b'\n' if line.is_empty() => {}
-            b'\n' if is_bulk_header(line.strip_suffix(b"\r").unwrap_or(&line)) => return Ok(()),
-            b'\n' => break,
-            byte if line.len() < LONGEST => line.push(byte),
-            _ => break,
-        }
-    }
-    Err(Error::new(crate::ErrorKind::NotRdb("not an RDB file: it begins like a replication stream, but isn't".into())))
-}
-
-fn is_bulk_header(line: &[u8]) -> bool {
-    match line {
-        [b'$', b'E', b'O', b'F', b':', mark @ ..] => mark.len() == 40,
-        [b'$', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
+    match Framing::read(input)? {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(Error::new(crate::ErrorKind::NotRdb(
+            "not an RDB file: it begins like a replication stream, but isn't".into(),
+        ))),
     }
 }
 

@@ -3,12 +3,15 @@
 //! One worker or many give the same results in the same order. Memory is bounded by the number of batches on their
 //! way, each with its output: `threads + 2` at most.
 
+mod aof;
 mod compose;
 mod export;
+mod forms;
 mod import;
 mod input;
 mod output;
 mod parts;
+mod pipe;
 mod recorder;
 mod unfinished;
 
@@ -20,9 +23,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+pub use aof::{AofFolder, Loaded, Start};
 pub use compose::{Composer, Report, Told, copy};
 pub use export::{Format, export};
-pub use input::{Input, TextInput, open, open_text};
+pub use forms::Form;
+pub use input::{Input, TextInput, name_of, open, open_text};
 pub use output::{AofDir, Output};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};

@@ -6,9 +6,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
 
 use tempfile::{NamedTempFile, TempDir};
 
+use super::pipe::Message;
 use super::unfinished::Unfinished;
 use crate::error::{Error, Result};
 
@@ -21,6 +23,8 @@ pub struct Output {
 enum Place {
     /// Standard output, a pipe or a device: whatever is written is gone.
     Stream(File),
+    /// Another thread.
+    Pipe(SyncSender<Message>),
     /// A file beside its final place, and whether it may replace one that is there.
     File { temp: NamedTempFile, path: PathBuf, force: bool, entry: Unfinished },
 }
@@ -38,10 +42,17 @@ impl Output {
         }
     }
 
+    /// What is written goes to another thread.
+    pub(super) fn to_thread(sender: SyncSender<Message>) -> Output {
+        Output { name: "pipe".to_owned(), place: Place::Pipe(sender) }
+    }
+
     /// Writes all of `bytes`; a failure names the output.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let written = match &mut self.place {
             Place::Stream(out) => out.write_all(bytes),
+            // Whoever was to read it has gone.
+            Place::Pipe(to) => to.send(Message::Bytes(bytes.to_vec())).map_err(|_| io::ErrorKind::BrokenPipe.into()),
             Place::File { temp, .. } => temp.write_all(bytes),
         };
         written.map_err(|e| Error::from(e).in_input(&self.name))
@@ -55,7 +66,7 @@ impl Output {
     /// Writes over bytes that were written before. Only for what [`Output::is_patchable`].
     pub fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         match &self.place {
-            Place::Stream(_) => Ok(()),
+            Place::Stream(_) | Place::Pipe(_) => Ok(()),
             Place::File { temp, .. } => temp.as_file().write_all_at(bytes, offset),
         }
         .map_err(|e| Error::from(e).in_input(&self.name))

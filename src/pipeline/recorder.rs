@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::{
     Batch, Buffers, Dialect, Entry, Filter, KeyBuf, Kind, Origin, Record, Rewrite, Scratch, Target, library_name, slot,
 };
-use crate::rdb::{Carried, Options, Writer};
+use crate::rdb::{Carried, OnLoss, Options, Writer};
 
 /// What is done to records on their way into an RDB file.
 pub struct Plan {
@@ -61,6 +61,29 @@ impl Strip {
 }
 
 impl Plan {
+    /// A plan that changes nothing, and lets no key in twice. `same_server`: the input's own server is to load it.
+    pub fn new(target: Target, same_server: bool) -> Plan {
+        Plan {
+            target: Arc::new(target),
+            options: Options {
+                compress: true,
+                rebuild: false,
+                same_server,
+                expand_templates: false,
+                on_loss: OnLoss::Error,
+            },
+            filter: Filter::default(),
+            rewrite: Rewrite::default(),
+            strip: Strip::default(),
+            aux: Vec::new(),
+            changes_content: false,
+            compares_keys: true,
+            conflict: Conflict::Error,
+            checksum: true,
+            seeds: [RandomState::new(), RandomState::new()],
+        }
+    }
+
     /// A name's identity: two different ones have the same one with a chance of 2^-128 a pair.
     fn id(&self, db: u64, name: &[u8]) -> u128 {
         let [a, b] = self.seeds.each_ref().map(|seed| seed.hash_one((db, name)));

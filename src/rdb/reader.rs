@@ -42,6 +42,8 @@ pub struct Reader {
     /// An error has been given; nothing follows.
     stopped: bool,
     end: Option<End>,
+    /// What follows the end is left to whoever asks for it.
+    leaves_rest: bool,
 }
 
 /// How the file ended.
@@ -119,20 +121,30 @@ impl TrailingKind {
 impl Reader {
     /// Starts reading: the header, and the records in front of the first key (aux fields, functions, templates…).
     pub fn new(input: Box<dyn Read + Send>) -> Result<Reader> {
-        Reader::open(input, None, BATCH)
+        Reader::open(input, None, BATCH, false)
+    }
+
+    /// As [`Reader::new`], for a dump that something follows: [`Reader::into_rest`] gives it.
+    pub fn before_rest(input: Box<dyn Read + Send>) -> Result<Reader> {
+        Reader::open(input, None, BATCH, true)
     }
 
     /// As [`Reader::new`], for an input whose length is known: a record that can't fit in is found without reading on.
     pub fn with_size(input: Box<dyn Read + Send>, size: Option<u64>) -> Result<Reader> {
-        Reader::open(input, size, BATCH)
+        Reader::open(input, size, BATCH, false)
     }
 
     /// As [`Reader::new`] with batches of another size; tests make them tiny.
     pub fn with_batch_size(input: Box<dyn Read + Send>, batch_size: usize) -> Result<Reader> {
-        Reader::open(input, None, batch_size)
+        Reader::open(input, None, batch_size, false)
     }
 
-    fn open(mut input: Box<dyn Read + Send>, size: Option<u64>, batch_size: usize) -> Result<Reader> {
+    fn open(
+        mut input: Box<dyn Read + Send>,
+        size: Option<u64>,
+        batch_size: usize,
+        leaves_rest: bool,
+    ) -> Result<Reader> {
         let mut header = Vec::with_capacity(9);
         (&mut input).take(9).read_to_end(&mut header)?;
         let origin = match <&[u8; 9]>::try_from(header.as_slice()).ok().and_then(Origin::from_header) {
@@ -158,6 +170,7 @@ impl Reader {
             read_error: None,
             stopped: false,
             end: None,
+            leaves_rest,
         };
         let mut head = Batch::new(origin);
         reader.fill_until(&mut head, true)?;
@@ -181,6 +194,12 @@ impl Reader {
     /// How the file ended, when it has been read to its end.
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
+    }
+
+    /// What follows the end of the dump, of a reader that was made to leave it.
+    pub fn into_rest(mut self) -> impl Read + Send {
+        self.carry.truncate(self.carried);
+        io::Cursor::new(self.carry).chain(self.input)
     }
 
     /// Bytes of the (decompressed) input that have been given so far.
@@ -404,7 +423,13 @@ impl Reader {
             stored => Checksum::Wrong { stored: stored.unwrap_or(0), computed },
         };
         let size = self.offset + 1 + trailer as u64;
-        let trailing = self.trailing(carry[1 + trailer..have].to_vec());
+        let rest = carry[1 + trailer..have].to_vec();
+        let trailing = if self.leaves_rest {
+            (self.carried, self.carry) = (rest.len(), rest);
+            None
+        } else {
+            self.trailing(rest)
+        };
         self.offset = size;
         self.end = Some(End { checksum, size, trailing });
         match checksum {

@@ -210,7 +210,7 @@ impl Footprint {
     }
 
     fn type_of(&mut self, key: TypeKey) -> &mut Tally {
-        let known = self.types.iter().position(|(known, _)| *known == key);
+        let known = self.types.iter().position(|(known, _)| known.is(&key));
         let place = known.unwrap_or_else(|| {
             if self.types.len() < MOST {
                 self.types.push((key, Tally::default()));

@@ -1,11 +1,11 @@
 //! Sets, hashes and sorted sets: packed in one blob, or as tables.
 
-use super::{MemoryModel, Part};
+use super::{MemoryModel, Part, vset};
 use crate::codec::intset::Intset;
 use crate::codec::listpack::Listpack;
 use crate::codec::string::canonical_integer;
 use crate::codec::ziplist::Ziplist;
-use crate::codec::{Cursor, Item, Packed};
+use crate::codec::{Cursor, Item, Packed, Str};
 use crate::error::Result;
 use crate::model::{Element, Kind, RdbType, Scratch, Value};
 
@@ -32,6 +32,8 @@ impl MemoryModel {
             SetListpack if self.facts.server.redis(7, 2) => self.blob_of(value, 1, 0),
             HashListpack | ZsetListpack if self.facts.listpacks => self.blob_of(value, 2, 0),
             HashZiplist | ZsetZiplist if !self.facts.listpacks => self.blob_of(value, 2, 0),
+            TemplateListpack | TemplateListpackRef if self.facts.server.redis(8, 10) => self.template_listpack(value),
+            TemplateArray | TemplateArrayRef if self.facts.server.redis(8, 10) => self.template_array(value, scratch),
             HashListpackEx | HashListpackExPreGa if self.facts.server.redis(7, 4) => self.blob_of(value, 3, 8),
             _ => self.elements_of(value, scratch),
         }
@@ -59,11 +61,37 @@ impl MemoryModel {
         };
         let (items, largest) = items(list)?;
         let head = match each {
-            3 if self.facts.server.redis(8, 0) => 24,
+            3 if self.facts.server.redis(8, 2) => 24,
             3 => 32,
             _ => 0,
         };
         Ok(Part { bytes: (head + self.facts.packed(blob.len() as u64)) as f64, elements: items / each, largest })
+    }
+
+    /// The values of a hash whose names are in a template. The share of the template, which MEMORY USAGE adds, depends on
+    /// all the hashes that have it.
+    fn template_listpack(&mut self, value: Value<'_>) -> Result<Part> {
+        let mut cur = Cursor::new(value.bytes);
+        if value.rdb_type == RdbType::TemplateListpack {
+            skip_names(&mut cur)?;
+        }
+        let blob = Self::take(&mut self.blob, &mut cur)?;
+        let (items, largest) = items(Packed::Listpack(Listpack::new(blob)?))?;
+        Ok(Part { bytes: self.facts.packed(blob.len() as u64) as f64, elements: items.saturating_sub(1), largest })
+    }
+
+    fn template_array(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
+        let facts = self.facts;
+        let mut part = Part { bytes: 16.0, ..Part::default() };
+        value.each(scratch, |element| {
+            if let Element::Field { name, value, .. } = element {
+                part.elements += 1;
+                part.largest = part.largest.max(name.len().max(value.len()) as u64);
+                part.bytes += (8 + facts.text(value.len() as u64)) as f64;
+            }
+            Ok(())
+        })?;
+        Ok(part)
     }
 
     /// A value whose elements stand one by one in the file, or in a form that the server does not have.
@@ -71,6 +99,8 @@ impl MemoryModel {
         let facts = self.facts;
         let count = value.count(scratch)?.unwrap_or(0);
         let may_be_packed = self.may_be_packed(value) && count <= 512;
+        self.expiries.clear();
+        let expiries = &mut self.expiries;
         let mut found = Found { all_integers: true, width: 2, ..Found::default() };
         value.each(scratch, |element| {
             found.elements += 1;
@@ -91,13 +121,17 @@ impl MemoryModel {
                 Element::Field { name, value, expiry } => {
                     found.string(name, may_be_packed, facts.listpacks);
                     found.string(value, may_be_packed, facts.listpacks);
-                    found.expiring |= expiry.is_some();
+                    expiries.extend(expiry);
                     found.table += facts.hash_field(name.len() as u64, value.len() as u64, expiry.is_some()) as f64;
                 }
                 _ => {}
             }
             Ok(())
         })?;
+        found.expiring = !expiries.is_empty();
+        if found.expiring && facts.server.valkey(9, 0) {
+            found.table += 8.0 + vset::index(expiries, &facts, &mut self.rax);
+        }
         Ok(self.part(value, &found, may_be_packed))
     }
 
@@ -110,7 +144,12 @@ impl MemoryModel {
 
     fn part(&self, value: Value<'_>, found: &Found, may_be_packed: bool) -> Part {
         let facts = &self.facts;
-        let table = facts.table(found.elements, self.loaded);
+        // With expiries the loader does not make room for all entries at once.
+        let table = if found.expiring && self.loaded && facts.server.redis(7, 4) {
+            facts.grown_table(found.elements)
+        } else {
+            facts.table(found.elements, self.loaded)
+        };
         let limits = &self.limits;
         let small = |entries, bytes| may_be_packed && found.elements <= entries && found.largest <= bytes;
         let frame = if facts.listpacks { 7 } else { 11 };
@@ -123,10 +162,20 @@ impl MemoryModel {
             Kind::Hash if !found.expiring && small(limits.hash_entries, limits.hash_value) => packed,
             Kind::Zset if small(limits.zset_entries, limits.zset_value) => packed,
             Kind::Zset => facts.skiplist() as f64 + table + found.table,
+            Kind::Set => table + found.table - facts.saved_in_set(found.elements),
             _ => table + found.table,
         };
         Part { bytes, elements: found.elements, largest: found.largest as u64 }
     }
+}
+
+/// Steps over the field names that a template hash has with it in a DUMP.
+fn skip_names(cur: &mut Cursor<'_>) -> Result<()> {
+    let names = match cur.length()? {
+        0 => 1,
+        _ => cur.length()?,
+    };
+    (0..names).try_for_each(|_| Str::skip(cur).map(drop))
 }
 
 impl Found {

@@ -25,7 +25,7 @@ impl MemoryModel {
     pub fn name(&self) -> String {
         let allocator = match self.facts.allocator {
             Allocator::Jemalloc => "jemalloc",
-            Allocator::JemallocSystem => "the system's jemalloc",
+            Allocator::JemallocSystem | Allocator::JemallocSystemPaged => "the system's jemalloc",
             Allocator::Libc => "libc",
         };
         format!("{} with {allocator}", self.facts.server)

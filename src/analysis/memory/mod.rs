@@ -1,5 +1,6 @@
 //! How much memory a key takes in a server: what `MEMORY USAGE key SAMPLES 0` would say of it.
 
+mod arrays;
 mod blocks;
 mod collections;
 mod keyspace;
@@ -9,6 +10,7 @@ mod rax;
 mod server;
 mod streams;
 mod tables;
+mod vset;
 
 pub use server::{Allocator, Server};
 
@@ -38,9 +40,13 @@ pub struct MemoryModel {
     limits: Limits,
     /// Whether values are as the server makes them of a file, and not as it had them when it saved.
     loaded: bool,
+    cluster: bool,
     blob: Vec<u8>,
-    name: Vec<u8>,
     rax: RaxCounter,
+    /// Trees of the names of groups and of consumers.
+    names: [RaxCounter; 2],
+    expiries: Vec<i64>,
+    pending: Vec<u128>,
 }
 
 /// What there is in a value, and what it takes without the key's own object.
@@ -58,9 +64,12 @@ impl MemoryModel {
             facts: Facts::new(server, allocator),
             limits: Limits::default(),
             loaded: false,
+            cluster: false,
             blob: Vec::new(),
-            name: Vec::new(),
             rax: RaxCounter::default(),
+            names: Default::default(),
+            expiries: Vec::new(),
+            pending: Vec::new(),
         }
     }
 
@@ -68,6 +77,14 @@ impl MemoryModel {
     /// those in the file are.
     pub fn after_load(mut self) -> MemoryModel {
         self.loaded = true;
+        self.facts = self.facts.after_load();
+        self
+    }
+
+    /// The same for a server in cluster mode.
+    pub fn in_cluster(mut self) -> MemoryModel {
+        self.cluster = true;
+        self.facts = self.facts.in_cluster();
         self
     }
 
@@ -87,13 +104,9 @@ impl MemoryModel {
             Kind::List => self.list(entry.value)?,
             Kind::Set | Kind::Hash | Kind::Zset => self.collection(entry.value, scratch)?,
             Kind::Stream => self.stream(entry.value)?,
-            Kind::Array => self.array(entry.value, scratch)?,
+            Kind::Array => self.array(entry.value)?,
             Kind::VectorSet => self.vector_set(entry.value, scratch)?,
-            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => Part {
-                bytes: entry.value.bytes.len() as f64,
-                elements: entry.value.count(scratch)?.unwrap_or(0),
-                largest: entry.value.bytes.len() as u64,
-            },
+            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => self.opaque(entry.value),
         };
         let bytes = self.facts.object(key, slots) as f64 + part.bytes;
         Ok(Usage { bytes: bytes.round() as u64, elements: part.elements, largest: part.largest })

@@ -3,6 +3,8 @@
 //! A node is a key's end, a fork, or both; what lies between two of them without a fork is one compressed node. So the
 //! tree follows from the common prefixes of neighbours, and one pass with a stack of the open nodes is enough.
 
+use super::blocks::Facts;
+
 /// Bytes of a node before its characters.
 const HEADER: u64 = 4;
 
@@ -19,6 +21,8 @@ pub(super) struct RaxCounter {
 pub(super) struct RaxSize {
     /// Keys in it.
     pub(super) keys: u64,
+    /// Keys that are nothing but the end of a branch.
+    pub(super) leaves: u64,
     /// Nodes, with the root.
     pub(super) nodes: u64,
     /// Bytes of all nodes as they were asked for.
@@ -96,6 +100,10 @@ impl RaxCounter {
 
     fn close(&mut self, node: Open, size: impl Fn(u64) -> u64) {
         match node.children {
+            0 if node.is_key => {
+                self.total.leaves += 1;
+                self.node(0, 0, true, size);
+            }
             // With one child it is compressed itself.
             1 => self.node(node.chain as u64 + 1, 1, node.is_key, size),
             n => self.node(n, n, node.is_key, size),
@@ -114,6 +122,22 @@ impl RaxCounter {
         self.total.nodes += 1;
         self.total.bytes += bytes;
         self.total.allocated += size(bytes);
+    }
+}
+
+impl Facts {
+    /// What MEMORY USAGE counts for the tree: a guess for each node at first, what was allocated later.
+    pub(super) fn rax(&self, rax: &mut RaxCounter) -> u64 {
+        /// Bytes of the struct `rax` from then on.
+        const TREE: u64 = 32;
+        /// Bytes of a leaf; from Redis 8.8 on its value stands in its parent instead.
+        const LEAF: u64 = 16;
+        let tree = rax.finish(|n| self.size(n));
+        match () {
+            () if self.server.redis(8, 8) => self.size(TREE) + tree.allocated - tree.leaves * self.size(LEAF),
+            () if self.server.redis(8, 6) || self.server.valkey(8, 1) => self.size(TREE) + tree.allocated,
+            () => 16 * tree.keys + (4 + 240) * tree.nodes,
+        }
     }
 }
 

@@ -25,12 +25,15 @@ impl Server {
             (Dialect::KeyDb, _) => redis((6, 2)),
             (Dialect::Dragonfly, _) => redis((7, 2)),
             (Dialect::Valkey, version) => Server { valkey: true, version: version.unwrap_or((9, 0)) },
-            // Redict is a Redis 7.2 that goes on counting.
-            (Dialect::Redis, Some((7, 3))) => redis((7, 2)),
-            (Dialect::Redis, Some(version)) => redis(version),
-            (Dialect::Redis, None) => {
+            (Dialect::Redis, version) => {
                 let first = REDIS_VERSIONS.iter().rev().find(|(_, rdb)| *rdb <= origin.version);
-                redis(first.map_or((1, 0), |(version, _)| *version))
+                let first = first.map_or((1, 0), |(version, _)| *version);
+                match version {
+                    // Redict is a Redis 7.2 that goes on counting.
+                    Some((7, 3)) if first <= (7, 2) => redis((7, 2)),
+                    // Release candidates call themselves 6.9 and 7.3.
+                    version => redis(version.unwrap_or(first).max(first)),
+                }
             }
         }
     }
@@ -54,6 +57,8 @@ impl fmt::Display for Server {
     }
 }
 
+const PAGE: u64 = 4 << 10;
+
 /// Who hands out the memory: its size classes decide what a string of so many bytes takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Allocator {
@@ -62,6 +67,8 @@ pub enum Allocator {
     Jemalloc,
     /// The jemalloc of a distribution, which has no classes between multiples of 16: Debian's packages, for one.
     JemallocSystem,
+    /// The same from 5.3.1 on, which hands out large allocations by pages.
+    JemallocSystemPaged,
     /// The C library's own (glibc), as some distributions build them.
     Libc,
 }
@@ -73,8 +80,9 @@ impl FromStr for Allocator {
         match text {
             "jemalloc" => Ok(Allocator::Jemalloc),
             "jemalloc-system" => Ok(Allocator::JemallocSystem),
+            "jemalloc-system-5.3.1" => Ok(Allocator::JemallocSystemPaged),
             "libc" => Ok(Allocator::Libc),
-            _ => Err(Error::usage(format!("{text}: use jemalloc, jemalloc-system or libc"))),
+            _ => Err(Error::usage(format!("{text}: use jemalloc, jemalloc-system, jemalloc-system-5.3.1 or libc"))),
         }
     }
 }
@@ -86,6 +94,8 @@ impl Allocator {
         match self {
             Allocator::Jemalloc => jemalloc(n, 8),
             Allocator::JemallocSystem => jemalloc(n, 16),
+            Allocator::JemallocSystemPaged if n > 4 * PAGE => n.saturating_add(PAGE - 1) & !(PAGE - 1),
+            Allocator::JemallocSystemPaged => jemalloc(n, 16),
             Allocator::Libc => glibc(n),
         }
     }
@@ -108,7 +118,6 @@ fn jemalloc(n: u64, quantum: u64) -> u64 {
 #[inline]
 fn glibc(n: u64) -> u64 {
     const MAPPED: u64 = 128 << 10;
-    const PAGE: u64 = 4 << 10;
     if n < MAPPED {
         return (n + 8).next_multiple_of(16).max(32) - 8;
     }

@@ -1,6 +1,6 @@
 //! Hash tables and skip lists: what a set, hash or sorted set takes that is not packed.
 
-use super::blocks::{DICT_ENTRY, Facts, sds};
+use super::blocks::{Facts, sds};
 
 /// Entries that a bucket of Valkey's hash table holds.
 const BUCKET_ENTRIES: u64 = 7;
@@ -18,35 +18,58 @@ impl Facts {
         (self.dict + 8 * n.next_power_of_two().max(4)) as f64
     }
 
-    /// What a member of a set takes in its table.
+    /// A table that grew while it was filled, and still has the buckets that it had before.
+    ///
+    /// Each new entry takes those of one old bucket along, and of those that were to hold one entry each, 1 - 1/e do.
+    pub(super) fn grown_table(&self, n: u64) -> f64 {
+        let buckets = n.next_power_of_two().max(4);
+        let old = buckets / 2;
+        let moved = old as f64 * (1.0 - (-1.0_f64).exp());
+        let rehashing = old >= 4 && n < buckets && (n as f64) < old as f64 + moved;
+        self.table(n, true) + if rehashing { 8.0 * old as f64 } else { 0.0 }
+    }
+
+    /// What a member of a set takes in its table of so many.
     #[inline]
     pub(super) fn set_member(&self, len: u64) -> u64 {
-        let entry = if self.hashtables { 0 } else { DICT_ENTRY };
-        entry + self.text(len)
+        self.dict_entry + self.text(len)
+    }
+
+    /// What a set of `n` members takes less than others: in Valkey 8.0 the last entry of a bucket is the member itself,
+    /// and the others are smaller than what they count as elsewhere.
+    pub(super) fn saved_in_set(&self, n: u64) -> f64 {
+        if self.hashtables || !self.server.valkey(8, 0) {
+            return 0.0;
+        }
+        let buckets = n.next_power_of_two().max(4) as f64;
+        let used = buckets * (1.0 - (1.0 - 1.0 / buckets).powf(n as f64));
+        n as f64 * 8.0 + used * 16.0
     }
 
     /// What a field of a hash takes in its table.
     #[inline]
     pub(super) fn hash_field(&self, name: u64, value: u64, expires: bool) -> u64 {
         if self.server.redis(8, 6) {
-            return DICT_ENTRY + self.entry_of_redis(name, value, expires);
+            return self.dict_entry + self.entry_of_redis(name, value, expires);
         }
         if self.server.valkey(8, 1) {
             return self.entry_of_valkey(name, value, expires);
         }
-        let field = if expires { self.size(sds(name) + 16) } else { self.text(name) };
-        DICT_ENTRY + field + self.text(value)
+        // Before the name stand its expiry and the links of the structure that finds expired fields.
+        let field = if expires { self.size(sds(name) + 18) } else { self.text(name) };
+        self.dict_entry + field + self.text(value)
     }
 
     /// Name and value in one allocation if they are short.
     fn entry_of_redis(&self, name: u64, value: u64, expires: bool) -> u64 {
-        let expiry = if expires { 18 } else { 0 };
-        let together = sds(name) + value + 4;
+        let expiry = if expires { 16 } else { 0 };
+        // A name with more than itself to say needs the longer header.
+        let long = sds(name).max(name + 4);
+        let together = if expires { long } else { sds(name) } + value + 4 + expiry;
         if together <= 128 {
-            return together + expiry;
+            return together;
         }
-        let header = sds(name).max(name + 4);
-        header + 8 + expiry + self.text(value)
+        long + 8 + expiry + self.text(value)
     }
 
     fn entry_of_valkey(&self, name: u64, value: u64, expires: bool) -> u64 {
@@ -62,8 +85,9 @@ impl Facts {
     /// The skip list and the object that it shares with the table, without the nodes.
     pub(super) fn skiplist(&self) -> u64 {
         let zset = 16;
-        if self.server.valkey(9, 0) {
-            return zset + 40;
+        if self.server.valkey(9, 1) {
+            // Its head is no node any more.
+            return zset + 16 + 16 * 32;
         }
         let levels = if self.server.redis(5, 0) && !self.server.redis(6, 0) { 64 } else { 32 };
         let list = if self.server.redis(8, 6) { 40 } else { 32 };
@@ -73,13 +97,14 @@ impl Facts {
     /// What a member of a sorted set takes in table and skip list, in the mean: the height of its node is random.
     #[inline]
     pub(super) fn zset_member(&self, len: u64) -> f64 {
-        let entry = if self.hashtables { 0 } else { DICT_ENTRY };
         if self.server.redis(8, 6) {
-            return entry as f64 + self.node(16 + sds(len));
+            return self.dict_entry as f64 + self.node(16 + sds(len));
         }
-        if self.server.valkey(9, 0) {
-            return self.node(16 + sds(len));
+        if self.server.valkey(9, 1) {
+            return self.node(17 + sds(len));
         }
+        // Redis 8.2 counts this table's entries by their own size, all others as if they had values.
+        let entry = if self.server.redis(8, 2) { 16 } else { self.dict_entry };
         (entry + self.text(len)) as f64 + self.node(24)
     }
 

@@ -328,6 +328,19 @@ impl Builder {
     }
 }
 
+/// How many entries a group has read whose last one is `read`, where the source does not say
+/// (`streamEstimateDistanceFromFirstEverEntry`): of a stream with so many entries, of which `last` came last.
+pub fn estimate_read(read: StreamId, length: u64, last: StreamId, history: History) -> Option<u64> {
+    let History { first, entries_added, .. } = history;
+    match read {
+        _ if entries_added == 0 => Some(0),
+        id if length == 0 && id <= last || id == last => Some(entries_added),
+        id if id < first => entries_added.checked_sub(length),
+        id if id == first => (entries_added + 1).checked_sub(length),
+        _ => None,
+    }
+}
+
 /// Begins a node's listpack with its master entry.
 fn write_head(list: &mut listpack::Builder, count: u64, names: &[Vec<u8>]) {
     list.clear();
@@ -360,18 +373,6 @@ impl Group {
         Ok(())
     }
 
-    /// How many entries the group has read, where the source does not say (`streamEstimateDistanceFromFirstEverEntry`).
-    fn estimate(&self, length: u64, last: StreamId, history: History) -> Option<u64> {
-        let History { first, entries_added, .. } = history;
-        match self.last {
-            _ if entries_added == 0 => Some(0),
-            id if length == 0 && id <= last || id == last => Some(entries_added),
-            id if id < first => entries_added.checked_sub(length),
-            id if id == first => (entries_added + 1).checked_sub(length),
-            _ => None,
-        }
-    }
-
     /// Appends the group; says whether NACKed entries were left out.
     fn write(
         &mut self,
@@ -385,7 +386,7 @@ impl Group {
         strings.write(&self.name, out);
         self.last.write_pair(out);
         if version >= Version::V2 {
-            let read = self.entries_read.unwrap_or_else(|| self.estimate(length, last, history));
+            let read = self.entries_read.unwrap_or_else(|| estimate_read(self.last, length, last, history));
             length::write(read.unwrap_or(u64::MAX), out);
         }
         self.pending.sort_by_key(|pending| pending.id);

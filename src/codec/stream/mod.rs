@@ -17,7 +17,7 @@ mod build;
 
 use std::fmt;
 
-pub use build::{Builder, Lost, NodeLimits};
+pub use build::{Builder, Lost, NodeLimits, estimate_read};
 
 use super::listpack::Listpack;
 use super::{Cursor, Item, Str, length};

@@ -1,11 +1,13 @@
 //! Whether a server has a key exactly as it was to be: what tells, after a break, a key of ours from one that was there.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::packet::{Commands, What};
-use crate::codec::opcode;
-use crate::codec::stream::Part;
+use super::probe::Probe;
+use crate::codec::{Cursor, module, opcode};
 use crate::error::Result;
 use crate::live::{Connection, Reply};
-use crate::model::{Element, Kind, Origin, RdbType, Scratch, Value};
+use crate::model::{Class, Entry, Fingerprint, Fingerprinter, Origin, RdbType, Scratch, Value};
 
 /// Expiries that were asked as the time that is left differ by the time that the answer takes.
 const TOLERANCE: i64 = 2000;
@@ -107,27 +109,65 @@ fn is_alike(ours: &[u8], theirs: &[u8], origin: &Origin) -> Result<bool> {
     }
     let (Some(ours), Some(theirs)) = (value_of(ours, origin), value_of(theirs, origin)) else { return Ok(false) };
     let mut scratch = Scratch::default();
-    Ok(contents(ours, &mut scratch)? == contents(theirs, &mut scratch)?)
+    let mut prints = Fingerprinter::default();
+    let mut print = |(meta, value)| prints.print(&Entry { meta, ..Entry::plain(0, b"", value) }, &mut scratch);
+    Ok(print(ours)?.agrees(&print(theirs)?, |_| true))
 }
 
-/// The value in a payload without metadata.
-fn value_of<'a>(payload: &'a [u8], origin: &'a Origin) -> Option<Value<'a>> {
-    let (&code, rest) = payload.split_first().filter(|(code, _)| **code != opcode::KEY_META)?;
-    let bytes = rest.get(..rest.len().checked_sub(10)?)?;
-    Some(Value { rdb_type: RdbType::resolve(code, origin)?, bytes, origin })
-}
-
-/// What a value holds, in whatever encoding, and in whatever order where there is none.
-fn contents(value: Value<'_>, scratch: &mut Scratch) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    value.each(scratch, |element| {
-        if !matches!(element, Element::Stream(Part::Node(_))) {
-            all.push(format!("{element:?}"));
-        }
-        Ok(())
-    })?;
-    if matches!(value.kind(), Kind::Set | Kind::Zset | Kind::Hash) {
-        all.sort_unstable();
+/// The metadata and the value in a payload.
+fn value_of<'a>(payload: &'a [u8], origin: &'a Origin) -> Option<(&'a [u8], Value<'a>)> {
+    let mut cur = Cursor::new(payload.get(..payload.len().checked_sub(10)?)?);
+    let mut code = cur.u8().ok()?;
+    let mut meta: &[u8] = &[];
+    if code == opcode::KEY_META && !origin.is_valkey() {
+        let start = cur.pos();
+        module::skip_key_meta(&mut cur).ok()?;
+        meta = cur.since(start);
+        code = cur.u8().ok()?;
     }
-    Ok(all)
+    Some((meta, Value { rdb_type: RdbType::resolve(code, origin)?, bytes: cur.rest(), origin }))
+}
+
+/// What a key on a server is to be, to whoever reads it back.
+pub(super) struct Check {
+    pub(super) print: Fingerprint,
+    pub(super) expiry: Option<i64>,
+    /// Commands can't say when consumers were last seen.
+    pub(super) is_by_commands: bool,
+}
+
+impl Check {
+    /// How the answers to DUMP and to PEXPIRETIME (or PTTL, of an older server) differ from that; nothing if they don't.
+    pub(super) fn difference(&self, dump: &Reply, time: &Reply, probe: &Probe) -> Result<Option<&'static str>> {
+        let now = now();
+        let Reply::Text(payload) = dump else {
+            // Its time came meanwhile.
+            let has_expired = self.expiry.is_some_and(|at| at <= now + TOLERANCE);
+            return Ok((!has_expired).then_some("it is not there"));
+        };
+        let mut scratch = Scratch::default();
+        let Some((meta, value)) = value_of(payload, &probe.target.origin) else {
+            return Ok(Some("the server's DUMP of it is not understood"));
+        };
+        let entry = Entry { meta, ..Entry::plain(0, b"", value) };
+        let theirs = Fingerprinter::default().print(&entry, &mut scratch)?;
+        let matters = |class| !self.is_by_commands || !matches!(class, Class::Seen | Class::Active);
+        if !self.print.agrees(&theirs, matters) {
+            return Ok(Some("it holds something else"));
+        }
+        let theirs = time.int().filter(|at| *at >= 0);
+        let is_same = match (self.expiry, theirs, probe.since(7, 0)) {
+            (Some(ours), Some(at), true) => ours == at,
+            (Some(ours), Some(left), false) => (ours - now - left).abs() <= TOLERANCE,
+            (None, None, _) => true,
+            _ => false,
+        };
+        Ok((!is_same).then_some("it expires at another time"))
+    }
+}
+
+/// Now, as Unix time in ms.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -4,13 +4,15 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use super::compare::Check;
 use super::packet::{Packet, What, count};
 use super::probe::Probe;
-use super::{Method, OnExists, Plan, Site, Start};
+use super::{Method, OnExists, Plan, Purpose, Site, Start};
 use crate::codec::{Cursor, Str};
 use crate::error::Result;
 use crate::model::{
-    Batch, Buffers, Entry, Eviction, KeyBuf, Kind, RdbType, Record, SLOTS, Scratch, Value, library_name, slot,
+    Batch, Buffers, Entry, Eviction, Fingerprinter, KeyBuf, Kind, RdbType, Record, SLOTS, Scratch, Value, library_name,
+    slot,
 };
 use crate::pipeline::Work;
 use crate::rdb::{Carried, OnLoss, Options, Writer};
@@ -92,6 +94,7 @@ pub(super) struct Encoder<'p> {
     selected: Vec<Option<u64>>,
     group: Group,
     buffers: Buffers,
+    prints: Fingerprinter,
 }
 
 /// Strings that are set together.
@@ -139,6 +142,7 @@ impl<'p> Encoder<'p> {
             selected: Vec::new(),
             group: Group::default(),
             buffers: Buffers::default(),
+            prints: Fingerprinter::default(),
         }
     }
 
@@ -153,6 +157,7 @@ impl<'p> Encoder<'p> {
         for packet in &mut out.packets {
             packet.bytes.clear();
             packet.steps.clear();
+            packet.checks.clear();
             packet.set_again(false);
             packet.set_repeated(self.shared.start.is_resumed);
         }
@@ -193,6 +198,9 @@ impl<'p> Encoder<'p> {
     /// Function libraries and scripts, for every node.
     fn program(&mut self, record: &Record<'_>, out: &mut Encoded) -> Result<()> {
         let (plan, probe) = (self.shared.plan, self.shared.probe());
+        if plan.purpose != Purpose::Load {
+            return Ok(());
+        }
         let (what, name) = match *record {
             Record::Function(source) => (What::Function, library_name(source)),
             Record::FunctionPreGa { name, .. } => (What::Function, Some(name)),
@@ -278,19 +286,15 @@ impl<'p> Encoder<'p> {
             return (db != 0).then(|| format!("a cluster has database 0 only; {hint}"));
         }
         let databases = self.shared.probe().databases;
-        (db >= databases).then(|| format!("the server has {databases} databases; {hint}"))
+        (db >= databases).then(|| format!("{} can be selected there; {hint}", text::count(databases, "database")))
     }
 
     /// Chooses how a key goes.
     fn send(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Encoded) -> Result<()> {
         let (plan, probe, topology) = (self.shared.plan, self.shared.probe(), &self.shared.site.topology);
         let node = topology.node_of(if topology.is_cluster() { slot(entry.key) } else { 0 });
-        if plan.dry_run {
-            self.select(node, entry.db, out);
-            let packet = &mut out.packets[node];
-            frame::command(&[b"EXISTS", entry.key], &mut packet.bytes);
-            packet.end_step(What::Exists, 1);
-            return Ok(());
+        if plan.purpose != Purpose::Load {
+            return self.look(entry, node, scratch, out);
         }
         let can_restore = plan.method != Method::Commands && probe.no_restore.is_none();
         let is_large = entry.value.bytes.len() as u64 > plan.max_restore.unwrap_or(probe.max_bulk).min(probe.max_bulk);
@@ -316,6 +320,26 @@ impl<'p> Encoder<'p> {
                 return Err(e);
             }
         }
+        Ok(())
+    }
+
+    /// Looks what the server has of a key.
+    fn look(&mut self, entry: &Entry<'_>, node: usize, scratch: &mut Scratch, out: &mut Encoded) -> Result<()> {
+        let (plan, probe) = (self.shared.plan, self.shared.probe());
+        self.select(node, entry.db, out);
+        let packet = &mut out.packets[node];
+        if plan.purpose == Purpose::Try {
+            frame::command(&[b"EXISTS", entry.key], &mut packet.bytes);
+            packet.end_step(What::Exists, 1);
+            return Ok(());
+        }
+        let print = self.prints.print(entry, scratch)?;
+        let is_by_commands = plan.method == Method::Commands || probe.no_restore.is_some();
+        let number = packet.checks.len() as u32;
+        packet.checks.push(Check { print, expiry: entry.expiry, is_by_commands });
+        frame::command(&[b"DUMP", entry.key], &mut packet.bytes);
+        frame::command(&[if probe.since(7, 0) { b"PEXPIRETIME" } else { b"PTTL" }, entry.key], &mut packet.bytes);
+        packet.end_step(What::Check(number), 2);
         Ok(())
     }
 

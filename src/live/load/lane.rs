@@ -254,9 +254,13 @@ impl Lane {
             // Of what was staged the first time nothing is to be left.
             let cleared =
                 if packet.is_again() && step.what == What::Staged { replies.skim().map(drop) } else { Ok(()) };
-            match cleared.and_then(|()| Verdict::read(step, replies)) {
+            let verdict = match packet.check(i) {
+                Some(check) => Verdict::compare(check, 0, replies, &crew.site.nodes[0]),
+                None => cleared.and_then(|()| Verdict::read(step, replies)),
+            };
+            match verdict {
                 Ok(Verdict::Done) => match step.what {
-                    What::Restore | What::Set | What::Staged | What::Exists => loaded += 1,
+                    What::Restore | What::Set | What::Staged | What::Exists | What::Check(_) => loaded += 1,
                     What::Several(keys) => loaded += u64::from(keys),
                     What::Function => crew.ledger.book(packet, i, Fate::Loaded),
                     What::Select | What::Script => {}
@@ -272,8 +276,9 @@ impl Lane {
         crew.ledger.change(|tally| tally.loaded += loaded);
         for (i, verdict) in later {
             if let Err(e) = mender.mend(&self.place, packet, i, verdict) {
-                crew.ledger.fail(e);
-                break;
+                // The packet is not done, and nothing that comes after it counts as done.
+                crew.ledger.fail(crew.site.endpoint.at(self.place.clone()).name_it(e));
+                return (done, Err(Error::connection("the load has failed")));
             }
         }
         (done, outcome)

@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 use super::encode::{Note, Taken};
 use super::packet::{Commands, Packet, What};
 use crate::error::Error;
+use crate::model::library_name;
+use crate::text;
 
 /// What has become of keys and the like.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -160,8 +162,18 @@ impl<'l> Ledger<'l> {
                 }
             }
         };
+        let reason = match library(packet, step) {
+            Some(name) => format!("function library {name}: {reason}"),
+            None => reason,
+        };
         (self.state().listener)(&Note { key: key_of(packet, step), reason, taken });
     }
+}
+
+/// The function library that a step is to load.
+fn library(packet: &Packet, step: usize) -> Option<String> {
+    let words = Commands(packet.commands(step)).next().filter(|_| packet.steps[step].what == What::Function)?;
+    library_name(words.last()?).map(text::quoted_short)
 }
 
 /// The key of a step, with its database; none for programs.

@@ -170,10 +170,14 @@ impl<'c, 'l> Mender<'c, 'l> {
             ask_first(asking, &mut asked, &mut bytes);
             frame::command(&words, &mut bytes);
         }
+        let probe = &self.crew.site.nodes[0];
         let connection = self.connection(place, packet.db(step))?;
         connection.send(&bytes)?;
         for _ in 0..stage_replies {
             connection.replies().skim()?;
+        }
+        if let Some(check) = packet.check(step) {
+            return Verdict::compare(check, asked, connection.replies(), probe);
         }
         // With ASKING in front of every command, every other reply is to that.
         let step = Step { what, replies: replies + asked, end: 0 };

@@ -55,6 +55,17 @@ pub enum OnExists {
     Replace,
 }
 
+/// What is done with keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// They are loaded.
+    Load,
+    /// The server is asked which it has, and nothing is changed.
+    Try,
+    /// They are read back and compared.
+    Verify,
+}
+
 /// What is to be loaded, and how.
 pub struct Plan {
     /// How keys go over.
@@ -75,8 +86,8 @@ pub struct Plan {
     pub rate: Option<u64>,
     /// How long to try again when a server is not ready or a connection breaks.
     pub retry: Duration,
-    /// Nothing is sent; the server is asked which keys it has.
-    pub dry_run: bool,
+    /// What is done with keys.
+    pub purpose: Purpose,
     /// Nothing is on the server, and no two keys become one.
     pub is_empty_target: bool,
     /// What names of our own begin with on the server, the same after a break.
@@ -115,7 +126,9 @@ impl<'l> Load<'l> {
 
     /// What has become of keys so far.
     pub fn tally(&self) -> Tally {
-        self.ledger.tally()
+        let tally = self.ledger.tally();
+        // Each node of a cluster has all functions.
+        Tally { functions: tally.functions / self.site.nodes.len().max(1) as u64, ..tally }
     }
 
     /// All before this byte of the input is done.
@@ -251,8 +264,11 @@ impl Feed<'_, '_, '_> {
     /// Waits until no more than what is allowed was sent a second.
     fn keep_to_rate(&self, begun: Instant) {
         let Some(rate) = self.crew.plan.rate else { return };
+        /// Between two looks at whether the load has failed.
+        const NAP: Duration = Duration::from_millis(50);
         let due = Duration::from_secs_f64(*self.sent as f64 / rate.max(1) as f64);
-        let early = due.saturating_sub(begun.elapsed());
-        thread::sleep(early);
+        while begun.elapsed() < due && !self.crew.ledger.has_failed() {
+            thread::sleep(due.saturating_sub(begun.elapsed()).min(NAP));
+        }
     }
 }

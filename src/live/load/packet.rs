@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::compare::Check;
 use crate::resp::frame;
 
 /// What a step does, and which of its replies say that it did.
@@ -24,6 +25,8 @@ pub(super) enum What {
     Staged,
     /// EXISTS of one key: what a trial asks.
     Exists,
+    /// DUMP of one key and its expiry, for the packet's check of this number.
+    Check(u32),
 }
 
 /// One or more commands that succeed or fail as one.
@@ -41,6 +44,8 @@ pub(super) struct Step {
 pub(super) struct Packet {
     pub(super) bytes: Vec<u8>,
     pub(super) steps: Vec<Step>,
+    /// What those that look are to find.
+    pub(super) checks: Vec<Check>,
     /// The batch that it comes from.
     pub(super) batch: u64,
     is_repeated: AtomicBool,
@@ -94,6 +99,14 @@ impl Packet {
     pub(super) fn stage(&self, step: usize) -> Option<&[u8]> {
         match self.steps[step].what {
             What::Staged => Commands(self.commands(step)).last()?.get(1).copied(),
+            _ => None,
+        }
+    }
+
+    /// What a step is to find, if it is to find something.
+    pub(super) fn check(&self, step: usize) -> Option<&Check> {
+        match self.steps[step].what {
+            What::Check(number) => self.checks.get(number as usize),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::codec::crc64;
 use crate::error::{Error, Result};
-use crate::live::{Connection, Reply};
+use crate::live::{Connection, Info, Reply};
 use crate::model::{Dialect, Origin, Target};
 
 /// What a server says of itself.
@@ -42,7 +42,7 @@ impl Probe {
     ///
     /// Errors: a replica that takes no writes; a lost connection.
     pub fn ask(connection: &mut Connection, otherwise: &Origin) -> Result<Probe> {
-        let info = Info(connection.ask(&[b"INFO"])?.to_text().unwrap_or_default());
+        let info = Info::ask(connection)?;
         if info.get("role") == Some("slave") && info.get("slave_read_only") != Some("0") {
             let master = info.get("master_host").unwrap_or("another server");
             let port = info.get("master_port").unwrap_or("?");
@@ -91,41 +91,14 @@ impl Probe {
 
     /// Whether a server is a node of a cluster.
     pub fn is_cluster_node(connection: &mut Connection) -> Result<bool> {
-        let info = Info(connection.ask(&[b"INFO"])?.to_text().unwrap_or_default());
+        let info = Info::ask(connection)?;
         Ok(info.is_cluster())
     }
 
     /// What tells this run of a server from others; none if it does not say.
     pub fn run_id(connection: &mut Connection) -> Result<Option<String>> {
-        let info = Info(connection.ask(&[b"INFO", b"server"])?.to_text().unwrap_or_default());
+        let info = Info::ask(connection)?;
         Ok(info.get("run_id").map(str::to_owned))
-    }
-}
-
-/// The answer to INFO.
-struct Info(String);
-
-impl Info {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
-    }
-
-    fn is_cluster(&self) -> bool {
-        self.get("cluster_enabled") == Some("1") || self.get("redis_mode") == Some("cluster")
-    }
-
-    fn number(&self, name: &str) -> Option<u64> {
-        self.get(name)?.parse().ok()
-    }
-
-    /// The keys of all databases: `db0:keys=3,expires=0,avg_ttl=0`.
-    fn keys(&self) -> u64 {
-        let of_line = |line: &str| {
-            let (db, rest) = line.strip_prefix("db")?.split_once(":keys=")?;
-            db.parse::<u64>().ok()?;
-            rest.split(',').next()?.parse::<u64>().ok()
-        };
-        self.0.lines().filter_map(of_line).sum()
     }
 }
 
@@ -214,7 +187,7 @@ mod tests {
     use super::*;
 
     fn target_of(info: &str) -> (String, String, (u32, u32)) {
-        let (name, version, target) = who(&Info(info.into())).unwrap();
+        let (name, version, target) = who(&Info::of(info)).unwrap();
         (name, target.header(), version)
     }
 
@@ -235,7 +208,9 @@ mod tests {
 
     #[test]
     fn keys_are_counted_over_all_databases() {
-        let info = Info("db_x:1\r\ndb0:keys=3,expires=0\r\ndb11:keys=4,expires=1,avg_ttl=0\r\nmaxmemory:7\r\n".into());
+        let info = Info::of(
+            "db_x:1\r\n# Keyspace\r\ndb0:keys=3,expires=0\r\ndb11:keys=4,expires=1,avg_ttl=0\r\nmaxmemory:7\r\n",
+        );
         assert_eq!((info.keys(), info.number("maxmemory"), info.get("db")), (7, Some(7), None));
     }
 }

@@ -1,8 +1,10 @@
 //! What replies mean: done, there already, or refused, and then whether another try may help.
 
+use super::compare::Check;
 use super::packet::{Step, What};
+use super::probe::Probe;
 use crate::error::Result;
-use crate::live::{Replies, Skim};
+use crate::live::{Replies, Reply, Skim};
 
 /// What the replies to a step come to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +17,26 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Reads the replies to a step.
+    /// Reads the replies to a step that looks whether a key is as it is to be.
+    pub(super) fn compare(check: &Check, extra: u32, replies: &mut Replies, probe: &Probe) -> Result<Verdict> {
+        // Behind ASKING.
+        let mut next = || -> Result<Reply> {
+            if extra > 0 {
+                replies.skim()?;
+            }
+            replies.reply()
+        };
+        let (dump, time) = (next()?, next()?);
+        Ok(match dump {
+            Reply::Error(words) => Verdict::Refused(words),
+            _ => match check.difference(&dump, &time, probe)? {
+                Some(difference) => Verdict::Refused(difference.to_owned()),
+                None => Verdict::Done,
+            },
+        })
+    }
+
+    /// Reads the replies to any other step.
     pub(super) fn read(step: &Step, replies: &mut Replies) -> Result<Verdict> {
         let (mut refused, mut last) = (None, Skim::Fine);
         for _ in 0..step.replies {
