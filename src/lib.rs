@@ -21,7 +21,8 @@
 //! | 3 | [`rdb`], [`json`], [`csv`], [`resp`] | one format each |
 //! | 4 | [`pipeline`] | inputs and outputs, threads, order |
 //! | 5 | [`analysis`], [`check`], [`live`] | what commands are for |
-//! | 6 | the binary | arguments, presentation, progress |
+//! | 6 | [`repair`] | what is put together from those |
+//! | 7 | the binary | arguments, presentation, progress |
 //!
 //! The library never prints and never reads the environment.
 //!
@@ -49,6 +50,7 @@ pub mod live;
 pub mod model;
 pub mod pipeline;
 pub mod rdb;
+pub mod repair;
 pub mod resp;
 pub mod text;
 

@@ -55,6 +55,28 @@ fn rows_as_ndjson() {
 }
 
 #[test]
+fn memory_stands_in_the_row_if_it_is_asked_for() {
+    let args = ["--sort", "memory", "--limit", "2", "--format", "tsv"];
+    let ran = run(["keys", TUTORIAL]).args(args).ok();
+    let wanted = "\
+db\tkey\ttype\tencoding\telements\tbytes\tmemory\texpiry\tidle/freq
+1\that:1326692461\thash\tziplist\t5\t102\t140\t\t
+1\that:1736174144\thash\tziplist\t5\t102\t140\t\t
+";
+    assert_eq!(ran.out(), wanted);
+    let lebanon =
+        |more: &[&str]| rows(&[&[TUTORIAL, "--key", "Lebanon"], more].concat())[0].get("memory").map(Json::int);
+    assert_eq!(lebanon(&[]), None);
+    assert_eq!(lebanon(&["--memory"]), Some(64));
+    assert_eq!(lebanon(&["--server", "redis-7.2"]), Some(72));
+    assert_eq!(lebanon(&["--server", "redis-7.2", "--cluster"]), Some(80));
+    assert_eq!(lebanon(&["--server", "redis-8.6"]), Some(40));
+    assert_eq!(lebanon(&["--server", "valkey-9.1", "--allocator", "libc"]), Some(40));
+    let said = run(["keys", TUTORIAL, "--server", "redis-9.9"]).fails_with(2);
+    assert!(said.err().contains("redis-8.10"), "{said}");
+}
+
+#[test]
 fn expiry_and_eviction_stand_in_the_row() {
     let path = case("redis-7.0.15", "multidb").path;
     let ran = run(["keys"]).args([&path]).args(["--key", "hash:0"]).ok();

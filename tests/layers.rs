@@ -7,13 +7,14 @@ use regex::Regex;
 use crate::harness::root;
 
 /// The layers from the bottom up. A module may use those below its own.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["error", "text"],
     &["codec"],
     &["model"],
     &["rdb", "json", "csv", "resp"],
     &["pipeline"],
     &["analysis", "check", "live"],
+    &["repair"],
 ];
 
 /// What `src/lib.rs` gives a shorter name, and whose it is.

@@ -89,6 +89,11 @@ impl Installed {
         Server::start(self.clone(), Some(dump), &[])
     }
 
+    /// Starts it with a dump as its data, which it looks at as closely as it can; nothing if it refuses, or crashes.
+    pub(crate) fn tries(&self, dump: &Path) -> Option<Server> {
+        Server::try_start(self.clone(), dump)
+    }
+
     /// Starts it with `appendonly yes` on a copy of this directory, or before 7.0 of this file.
     pub(crate) fn start_from_aof(&self, folder: &Path) -> Server {
         Server::start(self.clone(), Some(folder), &[])
@@ -121,11 +126,25 @@ pub(crate) struct Life {
 /// Ends the server when nobody holds the other end of the standard input any more, and not before.
 const KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & cat > /dev/null; kill -9 $!"#;
 
+/// The same, and writes into the log when the server has ended by itself.
+const WATCHFUL_KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & p=$!
+(while kill -0 $p 2> /dev/null; do sleep 0.02; done; echo '[the server has ended]') & cat > /dev/null; kill -9 $p"#;
+
+const ENDED: &str = "[the server has ended]";
+
 impl Life {
     pub(crate) fn begin(program: &Path, settings: &[OsString], log: &Path) -> Life {
+        Life::kept_by(KEEPER, program, settings, log)
+    }
+
+    fn watched(program: &Path, settings: &[OsString], log: &Path) -> Life {
+        Life::kept_by(WATCHFUL_KEEPER, program, settings, log)
+    }
+
+    fn kept_by(script: &str, program: &Path, settings: &[OsString], log: &Path) -> Life {
         let log = File::create(log).unwrap();
         let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "sh"]).arg(program).args(settings);
+        keeper.args(["-c", script, "sh"]).arg(program).args(settings);
         keeper.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut keeper = keeper.spawn().unwrap();
         Life { stdin: keeper.stdin.take(), keeper }
@@ -192,6 +211,38 @@ impl Server {
         let mut server = Server { installed, replies, life: Some(life), folder, settings };
         server.get_ready();
         server
+    }
+
+    fn try_start(installed: Installed, dump: &Path) -> Option<Server> {
+        let folder = tempfile::Builder::new().prefix("rdbkit").tempdir_in("/tmp").unwrap();
+        std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap();
+        let (socket, log) = (folder.path().join("socket"), folder.path().join("log"));
+        let mut settings: Vec<OsString> =
+            vec!["--unixsocket".into(), socket.clone().into(), "--dir".into(), folder.path().into()];
+        settings.extend(["--port", "0", "--save", "", "--appendonly", "no"].map(OsString::from));
+        if installed.since(6, 2) {
+            settings.extend(["--sanitize-dump-payload", "yes"].map(OsString::from));
+        }
+        if installed.since(7, 0) {
+            settings.extend(["--enable-debug-command", "yes"].map(OsString::from));
+        }
+        let life = Life::watched(&installed.program("server"), &settings, &log);
+        let is_over = || whole(&log).contains(ENDED);
+        let stream = poll(PATIENCE, || match UnixStream::connect(&socket) {
+            Ok(stream) => Some(Some(stream)),
+            Err(_) => is_over().then_some(None),
+        })??;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut server = Server { installed, replies: BufReader::new(stream), life: Some(life), folder, settings };
+        poll(PATIENCE, || {
+            let sent = server.replies.get_mut().write_all(b"PING\r\n").and_then(|()| Reply::read(&mut server.replies));
+            match sent {
+                Ok(Reply::Text(_)) => Some(true),
+                Ok(_) => None,
+                Err(_) => Some(false),
+            }
+        })?
+        .then_some(server)
     }
 
     fn get_ready(&mut self) {
@@ -322,6 +373,10 @@ fn shown(words: &[&[u8]]) -> String {
 fn text(log: &Path) -> String {
     let log = std::fs::read(log).unwrap_or_default();
     String::from_utf8_lossy(&log).lines().take(60).collect::<Vec<_>>().join("\n")
+}
+
+fn whole(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
 }
 
 fn connect(socket: &Path) -> Option<UnixStream> {

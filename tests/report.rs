@@ -151,6 +151,10 @@ fn special(browser: &Browser) {
     assert!(!browser.texts("#keys td.key").is_empty(), "what was before the damage is shown");
     assert!(browser.text("#findings").contains("could not be read to its end"));
 
+    let (_e, head) = page(&whole[..40], 1);
+    browser.open(&head);
+    assert!(browser.text("#notices").contains("No key could be read"), "{}", browser.text("body"));
+
     let (_d, many) = page(&crate::memory::many_prefixes(), 0);
     assert!(read(&many).len() < 500_000, "the page of very many prefixes has {} bytes", read(&many).len());
     browser.open(&many);

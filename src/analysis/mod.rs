@@ -8,6 +8,6 @@ mod rows;
 mod summary;
 
 pub use compat::{Features, Loadable, lowest_redis, lowest_valkey};
-pub use memory::{Allocator, MemoryModel, Server, Usage};
+pub use memory::{Allocator, MemoryModel, Overhead, Server, Usage};
 pub use rows::{KeyRow, Sort, rows, sorted_rows};
 pub use summary::{Database, EncodingTally, ModuleUse, Summarized, Summary, TypeKey, summarize};

@@ -16,6 +16,9 @@ pub(crate) struct MemoryArgs {
     /// distributions, such as Debian's), jemalloc-system-5.3.1 (where INFO says that version), libc
     #[arg(long, value_name = "NAME", default_value = "jemalloc")]
     allocator: Allocator,
+    /// It runs in cluster mode: Redis and Valkey 7.0 and 7.2 have more with each key then
+    #[arg(long)]
+    cluster: bool,
 }
 
 impl MemoryArgs {
@@ -26,9 +29,10 @@ impl MemoryArgs {
 
     /// The model for a file of this origin.
     pub(crate) fn model(&self, origin: &Origin) -> MemoryModel {
-        match &self.server {
+        let model = match &self.server {
             Some(target) => MemoryModel::new(Server::of(&target.origin), self.allocator).after_load(),
             None => MemoryModel::new(Server::of(origin), self.allocator),
-        }
+        };
+        if self.cluster { model.in_cluster() } else { model }
     }
 }

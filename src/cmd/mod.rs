@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod memory;
+pub(crate) mod repair;
 pub(crate) mod report;
 pub(crate) mod split;
 
@@ -32,6 +33,7 @@ use crate::cli::{Common, Outcome};
   rdbkit get dump.rdb user:1
   rdbkit export dump.rdb -o backup.json
   rdbkit check dump.rdb
+  rdbkit repair dump.rdb -o repaired.rdb
 
 FILE may be '-' for standard input, and may be compressed with gzip, zstd or lz4.
 Exit status: 0 done / yes, 1 the answer is no (damage found, no such key), 2 trouble."
@@ -51,6 +53,7 @@ enum Command {
     Get(get::Get),
     Export(export::Export),
     Check(check::Check),
+    Repair(repair::RepairCommand),
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
@@ -71,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Get(get) => get.run(common),
         Command::Export(export) => export.run(common),
         Command::Check(check) => check.run(common),
+        Command::Repair(repair) => repair.run(common),
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rdbkit::Result;
-use rdbkit::analysis::footprint::{Options, Outline, dissect, findings};
+use rdbkit::analysis::footprint::{Options, Outline, findings};
 use rdbkit::analysis::report::{document, page};
-use rdbkit::pipeline::{Output, open};
+use rdbkit::pipeline::Output;
 
-use super::memory::{PrefixArgs, outcome};
+use super::memory::{PrefixArgs, dissected, outcome};
 use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
-use crate::progress::Progress;
 
 /// Write a page with pictures and tables of what takes the memory
 ///
@@ -53,20 +52,15 @@ impl Report {
             one_in: 1,
             now: cli::now(),
         };
-        let mut input = open(&self.file)?;
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let model = self.model.model(input.reader.origin());
-        let progress = Progress::of(&input, common.quiet, false);
-        let dissected = dissect(&mut input, common.threads(), &options, &model);
-        drop(progress);
+        let (name, dissected) = dissected(&self.file, &options, &self.model, common)?;
         // What is below a five-thousandth of the picture can't be seen in it.
         let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / 5000);
         let found = findings(&dissected, &outline);
         outline.prune(MOST);
-        let document = document(&input.name, &dissected, &outline, &found, self.shards);
+        let document = document(&name, &dissected, &outline, &found, self.shards);
         output.put(page(&document, env!("CARGO_PKG_VERSION")).as_bytes())?;
         output.finish()?;
-        cli::warn_of_commands(&input);
-        outcome(&input, &dissected)
+        outcome(&name, &dissected)
     }
 }

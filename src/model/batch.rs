@@ -101,6 +101,12 @@ impl Batch {
         self.offset + self.marks[i].start as u64
     }
 
+    /// All bytes of unit `i`.
+    pub fn unit_bytes(&self, i: usize) -> &[u8] {
+        let next = self.marks.get(i + 1).map_or(self.used, |next| next.start);
+        &self.bytes[self.marks[i].start..next]
+    }
+
     /// Gives every record. Errors, those of `visit` as well, come back with the record's offset, database and key.
     pub fn each(
         &self,

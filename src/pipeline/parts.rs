@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::Output;
 use super::recorder::{Encoded, Plan, What};
-use crate::codec::{Cursor, Str, module, opcode};
+use crate::codec::{Cursor, Str};
 use crate::error::{Error, Result};
 use crate::model::Target;
-use crate::rdb::Frame;
+use crate::rdb::{Frame, key_span};
 
 /// Which of two keys with the same name goes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -322,23 +322,6 @@ impl<'p> Parts<'p> {
 
 /// The key of a record that was written here.
 fn key_of(record: &[u8]) -> Result<Vec<u8>> {
-    let mut cur = Cursor::new(record);
-    loop {
-        match cur.u8()? {
-            opcode::EXPIRETIME_MS => drop(cur.take(8)?),
-            opcode::EXPIRETIME => drop(cur.take(4)?),
-            opcode::IDLE => drop(cur.length()?),
-            opcode::FREQ => drop(cur.u8()?),
-            opcode::KEY_META => drop(module::skip_key_meta(&mut cur)?),
-            opcode::DRAGONFLY_KEY_MASK => {
-                if cur.u32_le()? & 2 != 0 {
-                    cur.u32_le()?;
-                }
-            }
-            _ => {
-                let mut buf = Vec::new();
-                return Ok(Str::take(&mut cur, &mut buf)?.to_vec());
-            }
-        }
-    }
+    let mut buf = Vec::new();
+    Ok(Str::take(&mut Cursor::new(&record[key_span(record)?]), &mut buf)?.to_vec())
 }

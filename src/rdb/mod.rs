@@ -2,11 +2,15 @@
 
 mod frame;
 mod framing;
+mod key;
 mod measure;
 mod reader;
+mod salvage;
 mod writer;
 
 pub use frame::{Frame, Patch};
 pub use framing::{Framed, Framing};
+pub use key::key_span;
 pub use reader::{Checksum, End, Reader, Trailing, TrailingKind};
+pub use salvage::{Ending, Gap, Salvager};
 pub use writer::{Adapted, Carried, OnLoss, Options, Writer};

@@ -471,7 +471,7 @@ impl Reader {
 }
 
 /// The key of the unit that starts here, if one can be read.
-fn key_at(bytes: &[u8], unit: usize) -> Option<Vec<u8>> {
+pub(super) fn key_at(bytes: &[u8], unit: usize) -> Option<Vec<u8>> {
     let mut cur = Cursor::at(bytes, unit);
     let mut buf = Vec::new();
     loop {

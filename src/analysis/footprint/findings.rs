@@ -188,7 +188,10 @@ fn expiries(dissected: &Dissected, outline: &Outline, found: &mut Found) {
     let mut detail = format!("{lasting} of {all}, {memory} that will never go by themselves, while the others will.");
     if !others.is_empty() {
         let names: Vec<String> = others.iter().take(4).map(|o| format!("{} ({})", name(o), missing(o))).collect();
-        let more = if others.len() > 4 { ", …" } else { "" };
+        let more = match others.len() {
+            0..=4 => String::new(),
+            all => format!(" and {} more prefixes", all - 4),
+        };
         detail.push_str(&format!(" It is alike with {}{more}.", names.join(", ")));
     }
     let advice = "Find the code path that writes them without EX, or that overwrites them with a plain SET, which takes \

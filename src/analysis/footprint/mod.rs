@@ -35,7 +35,7 @@ pub use split::{Segment, Splitter};
 pub use tally::{Leading, Tally, Weighed, share};
 pub use top::{KeyUsage, Measure, Measured, Tops};
 
-use super::{MemoryModel, TypeKey};
+use super::{MemoryModel, Overhead, TypeKey};
 use crate::codec::string::canonical_integer;
 use crate::error::{Error, Result};
 use crate::model::{Batch, Buffers, Entry, Eviction, Filter, Kind, Origin, Record, Scratch, slot};
@@ -104,8 +104,8 @@ pub struct Dissected {
     pub origin: Arc<Origin>,
     /// Whose memory it is, in words.
     pub model: String,
-    /// The tables of keys and expiries, beside the keys; nothing where not all keys were looked for.
-    pub key_space: Option<u64>,
+    /// What the server has beside the keys; nothing where not all keys were looked for.
+    pub overhead: Option<Overhead>,
     /// What the server itself said it used (`used-mem`).
     pub used: Option<u64>,
     /// When it was made, Unix time in ms.
@@ -220,9 +220,11 @@ impl Footprint {
         &mut self.types[place].1
     }
 
-    /// The tables of all databases.
-    fn key_space(&self, model: &MemoryModel) -> u64 {
-        self.databases.values().map(|tally| model.key_space(tally.keys, tally.keys - tally.lasting)).sum()
+    /// What the server has beside the keys.
+    fn overhead(&self, model: &MemoryModel) -> Overhead {
+        let (keys, expires): (Vec<u64>, Vec<u64>) =
+            self.databases.values().map(|tally| (tally.keys, tally.keys - tally.lasting)).unzip();
+        model.keyspace(&keys, &expires)
     }
 
     /// Adds what comes later in the file.
@@ -247,9 +249,36 @@ impl Footprint {
 }
 
 impl Dissected {
+    /// What is known of a file that is damaged before its first key: nothing but that.
+    pub fn unread(damage: Error) -> Dissected {
+        let origin = Origin::from_header(b"REDIS0001").expect("a header as they come");
+        Dissected {
+            footprint: Footprint::default(),
+            origin: Arc::new(origin),
+            model: String::new(),
+            overhead: None,
+            used: None,
+            created: None,
+            as_of: 0,
+            end: None,
+            damage: Some(damage),
+        }
+    }
+
+    /// The tables in which keys and expiries are found, beside the keys themselves.
+    pub fn key_space(&self) -> Option<u64> {
+        self.overhead.map(|overhead| overhead.keys + overhead.expires)
+    }
+
     /// Keys, and the tables that they are in.
     pub fn memory(&self) -> u64 {
-        self.footprint.total.memory.saturating_add(self.key_space.unwrap_or(0))
+        self.footprint.total.memory.saturating_add(self.key_space().unwrap_or(0))
+    }
+
+    /// What part of the server's own figure that explains, with what an empty server has, 0 to 1.
+    pub fn explained(&self) -> Option<f64> {
+        let base = self.overhead.map_or(0, |overhead| overhead.base);
+        Some(share(self.memory().saturating_add(base), self.used?))
     }
 
     /// The error that keeps this from being all of the dump: what ended the reading, or a value that can't be decoded.
@@ -289,7 +318,7 @@ pub fn dissect(input: &mut Input, threads: NonZeroUsize, options: &Options, mode
     }
     footprint.types.sort_by_key(|(key, tally)| (u64::MAX - tally.memory, *key));
     let used = used.and_then(|n: i64| u64::try_from(n).ok());
-    let key_space = options.filter.is_empty().then(|| footprint.key_space(model));
+    let overhead = options.filter.is_empty().then(|| footprint.overhead(model));
     let (origin, end) = (input.reader.origin().clone(), input.reader.end().cloned());
-    Dissected { footprint, origin, model: model.name(), key_space, used, created, as_of, end, damage }
+    Dissected { footprint, origin, model: model.name(), overhead, used, created, as_of, end, damage }
 }

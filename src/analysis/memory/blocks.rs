@@ -31,6 +31,8 @@ pub(super) struct Facts {
     slot_links: u64,
     /// A short key has the header that it had as the argument of a command (as saved: 4.0, Valkey 8.0).
     long_headers: bool,
+    /// Everything counts as it was allocated, whatever MEMORY USAGE says.
+    pub(super) allocated: bool,
     /// MEMORY USAGE leaves out a key that lies in an object with a value elsewhere (Valkey 8.1).
     forgets_key: bool,
     /// Strings count as they were asked for, and not as the allocator rounds them (before 6.0).
@@ -68,6 +70,7 @@ impl Facts {
     pub(super) fn new(server: Server, allocator: Allocator) -> Facts {
         Facts {
             slot_links: 0,
+            allocated: false,
             long_headers: server.redis(4, 0) && !server.redis(5, 0) || server.valkey(8, 0),
             server,
             allocator,
@@ -114,11 +117,13 @@ impl Facts {
     #[inline]
     pub(super) fn object(&self, key: u64, slots: u64) -> u64 {
         match self.key {
-            KeyForm::Entry => OBJECT + DICT_ENTRY + self.slot_links + self.text(key) + self.long_header(key),
+            KeyForm::Entry => {
+                OBJECT + self.of_struct(DICT_ENTRY + self.slot_links) + self.text(key) + self.long_header(key)
+            }
             KeyForm::EntryWithKey => OBJECT + self.size(17 + sds(key) + self.long_header(key)),
             // Its MEMORY USAGE forgets the key.
             KeyForm::ObjectWithKey if self.forgets_key => OBJECT,
-            KeyForm::ObjectWithKey if self.server.redis(8, 8) => self.object_with_key(key, slots),
+            KeyForm::ObjectWithKey if self.server.redis(8, 8) && !self.allocated => self.object_with_key(key, slots),
             KeyForm::ObjectWithKey => self.size(self.object_with_key(key, slots)),
         }
     }
@@ -131,6 +136,25 @@ impl Facts {
     /// The same as the server has it after loading a file.
     pub(super) fn after_load(self) -> Facts {
         Facts { long_headers: false, ..self }
+    }
+
+    /// The same with what was allocated in the place of what MEMORY USAGE counts.
+    pub(super) fn as_allocated(self) -> Facts {
+        Facts {
+            allocated: true,
+            requested: false,
+            short_requested: false,
+            packed_requested: false,
+            forgets_key: false,
+            dict_entry: 0,
+            ..self
+        }
+    }
+
+    /// Bytes of a struct that MEMORY USAGE counts by its size alone.
+    #[inline]
+    pub(super) fn of_struct(&self, n: u64) -> u64 {
+        if self.allocated { self.size(n) } else { n }
     }
 
     /// The same in cluster mode.
@@ -165,7 +189,7 @@ impl Facts {
         let embedded = len + 4;
         if self.key != KeyForm::ObjectWithKey {
             let value = match len {
-                0..=EMBEDDED if self.server.redis(7, 0) => self.size(OBJECT + embedded),
+                0..=EMBEDDED if self.server.redis(7, 0) || self.allocated => self.size(OBJECT + embedded),
                 // So MEMORY USAGE says; it takes more.
                 0..=EMBEDDED => OBJECT + 2 + len,
                 _ => OBJECT + self.text(len),

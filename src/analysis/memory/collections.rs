@@ -161,9 +161,10 @@ impl MemoryModel {
             Kind::Set if facts.server.redis(7, 2) && small(limits.set_entries, limits.set_value) => packed,
             Kind::Hash if !found.expiring && small(limits.hash_entries, limits.hash_value) => packed,
             Kind::Zset if small(limits.zset_entries, limits.zset_value) => packed,
-            Kind::Zset => facts.skiplist() as f64 + table + found.table,
-            Kind::Set => table + found.table - facts.saved_in_set(found.elements),
-            _ => table + found.table,
+            kind => {
+                let skiplist = if kind == Kind::Zset { facts.skiplist() } else { 0 };
+                skiplist as f64 + table + found.table + facts.entries(kind, found.elements)
+            }
         };
         Part { bytes, elements: found.elements, largest: found.largest as u64 }
     }

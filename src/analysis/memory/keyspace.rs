@@ -1,74 +1,87 @@
-//! What a database takes beside its keys: the tables in which keys and expiries are found, as MEMORY STATS counts them.
+//! What a server takes beside its keys: itself, and the tables that the keys and their expiries are found by.
 
-use super::blocks::{DICT_ENTRY, Facts};
-use super::tables::HASHTABLE;
-use super::{Allocator, MemoryModel};
+use super::MemoryModel;
+use super::blocks::DICT_ENTRY;
+use crate::model::SLOTS;
 
-/// Bytes of an entry without a value.
-const BARE_ENTRY: f64 = 16.0;
+/// What there is beside the keys. `base + keys + expires`, and the sum of what all keys have allocated
+/// ([`MemoryModel::as_allocated`]), make up `used_memory`, but for clients and replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overhead {
+    /// A server without any keys: `used_memory_startup`.
+    pub base: u64,
+    /// The tables of all keys, as far as they are not counted with each.
+    pub keys: u64,
+    /// The tables of all expiries.
+    pub expires: u64,
+    /// What `used_memory_overhead` says: base and tables, and a part of what is counted with each key. The rest of
+    /// `used_memory` is `used_memory_dataset`.
+    pub reported: u64,
+}
 
 impl MemoryModel {
-    /// The tables of a database of so many keys, of which so many have an expiry; without what MEMORY USAGE counts with
-    /// each key.
-    pub fn key_space(&self, keys: u64, expires: u64) -> u64 {
-        let [main, expiries] = [keys, expires].map(|n| self.facts.buckets(n, self.loaded));
-        let entries = match () {
-            // The buckets hold the keys themselves.
-            () if self.facts.hashtables => 0.0,
-            () if self.facts.server.redis(8, 2) => bare_entries(keys) + bare_entries(expires),
-            () => (expires * DICT_ENTRY) as f64,
+    /// What there is beside the keys, from the number of keys and of expiries in each database.
+    pub fn keyspace(&self, keys_by_db: &[u64], expires_by_db: &[u64]) -> Overhead {
+        /// Bytes of the object of each key, which the server counts as overhead.
+        const OBJECT: u64 = 16;
+        let server = self.facts.server;
+        let entry = match () {
+            () if self.facts.hashtables => 0,
+            () if server.redis(8, 2) => 16,
+            () => DICT_ENTRY,
         };
-        (main + expiries + entries).round() as u64
-    }
-
-    /// The server and its allocator, in words.
-    pub fn name(&self) -> String {
-        let allocator = match self.facts.allocator {
-            Allocator::Jemalloc => "jemalloc",
-            Allocator::JemallocSystem | Allocator::JemallocSystemPaged => "the system's jemalloc",
-            Allocator::Libc => "libc",
-        };
-        format!("{} with {allocator}", self.facts.server)
-    }
-}
-
-impl Facts {
-    /// The buckets of a table that holds `n`.
-    fn buckets(&self, n: u64, loaded: bool) -> f64 {
-        match n {
-            0 => 0.0,
-            _ => self.table(n, loaded) - if self.hashtables { HASHTABLE } else { self.dict } as f64,
+        let tables = |counts: &[u64]| counts.iter().map(|n| self.tables(*n)).sum::<f64>();
+        let (all, expiring) = (keys_by_db.iter().sum::<u64>(), expires_by_db.iter().sum::<u64>());
+        let (keys, expires) = (tables(keys_by_db), tables(expires_by_db));
+        let base = self.base();
+        let reported = base as f64 + keys + expires + (all * (entry + OBJECT) + expiring * entry) as f64;
+        // Entries of keys are counted with the keys, until objects have their keys in themselves.
+        let entries = |counts: &[u64]| counts.iter().map(|n| self.entries_of_keys(*n)).sum::<f64>();
+        let with_keys = if server.redis(8, 2) { entries(keys_by_db) } else { 0.0 };
+        Overhead {
+            base,
+            keys: (keys + with_keys) as u64,
+            expires: (expires + entries(expires_by_db)) as u64,
+            reported: reported as u64,
         }
     }
-}
 
-/// Entries of a table without values: the first in a bucket needs none.
-fn bare_entries(n: u64) -> f64 {
-    if n == 0 {
-        return 0.0;
-    }
-    let buckets = n.next_power_of_two().max(4) as f64;
-    let taken = buckets * -(-(n as f64) / buckets).exp_m1();
-    BARE_ENTRY * (n as f64 - taken)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::analysis::{Allocator, Server};
-    use crate::model::Origin;
-
-    fn model(header: &[u8; 9], name: &[u8], version: &[u8]) -> MemoryModel {
-        let mut origin = Origin::from_header(header).unwrap();
-        origin.learn(name, version);
-        MemoryModel::new(Server::of(&origin), Allocator::Jemalloc)
+    /// The buckets of one database: a table, or a table for each slot.
+    fn tables(&self, n: u64) -> f64 {
+        let table = |n: u64| self.facts.table(n, self.loaded) - self.facts.table(0, true);
+        if n == 0 {
+            return 0.0;
+        }
+        if !self.cluster || !(self.facts.server.redis(7, 4) || self.facts.server.valkey(8, 0)) {
+            return table(n);
+        }
+        let used = f64::from(SLOTS) * (1.0 - (-(n as f64) / f64::from(SLOTS)).exp());
+        used * (self.facts.table((n as f64 / used).round() as u64, self.loaded))
     }
 
-    #[test]
-    fn tables_are_those_that_memory_stats_shows() {
-        let t = |model: MemoryModel, keys: u64, expires: u64| model.key_space(keys, expires);
-        let redis = || model(b"REDIS0010", b"redis-ver", b"7.0.15");
-        assert_eq!(t(redis(), 0, 0), 0);
-        assert_eq!(t(redis(), 100_000, 50_000), 8 * (131_072 + 65_536) + 24 * 50_000);
+    fn entries_of_keys(&self, n: u64) -> f64 {
+        let facts = &self.facts;
+        match () {
+            () if facts.hashtables => 0.0,
+            () if facts.server.redis(8, 2) => facts.valueless(n),
+            () => (n * facts.size(DICT_ENTRY)) as f64,
+        }
+    }
+
+    /// Measured on servers just started, with their defaults.
+    fn base(&self) -> u64 {
+        let server = self.facts.server;
+        match () {
+            () if server.valkey(9, 0) => 922_000,
+            () if server.valkey(8, 1) => 892_000,
+            () if server.valkey(8, 0) => 929_000,
+            () if server.redis(8, 8) => 741_000,
+            () if server.redis(8, 6) => 716_000,
+            () if server.redis(8, 0) => 667_000,
+            () if server.redis(7, 2) => 906_000,
+            () if server.redis(7, 0) => 876_000,
+            () if server.redis(6, 0) => 809_000,
+            () => 792_000,
+        }
     }
 }

@@ -65,7 +65,7 @@ impl MemoryModel {
                 () if server.redis(7, 0) => (40, 40),
                 () => (40, 32),
             };
-            list + node * chain.nodes + chain.blobs
+            self.facts.of_struct(list) + self.facts.of_struct(node) * chain.nodes + chain.blobs
         } else if value.rdb_type == RdbType::List {
             // A list node with an object and its string for each item.
             48 + chain.elements * (DICT_ENTRY + 16) + chain.links

@@ -12,6 +12,7 @@ mod streams;
 mod tables;
 mod vset;
 
+pub use keyspace::Overhead;
 pub use server::{Allocator, Server};
 
 use crate::codec::string::canonical_integer;
@@ -73,11 +74,28 @@ impl MemoryModel {
         }
     }
 
+    /// The server and its allocator, in words.
+    pub fn name(&self) -> String {
+        let allocator = match self.facts.allocator {
+            Allocator::Jemalloc => "jemalloc",
+            Allocator::JemallocSystem | Allocator::JemallocSystemPaged => "the system's jemalloc",
+            Allocator::Libc => "libc",
+        };
+        format!("{} with {allocator}", self.facts.server)
+    }
+
     /// What keys will take in the server when it has loaded the file: in the encodings that it gives them, whatever
     /// those in the file are.
     pub fn after_load(mut self) -> MemoryModel {
         self.loaded = true;
         self.facts = self.facts.after_load();
+        self
+    }
+
+    /// What is really allocated for keys, which is not always what MEMORY USAGE counts: for sums to be held beside
+    /// `used_memory`, with [`MemoryModel::keyspace`].
+    pub fn as_allocated(mut self) -> MemoryModel {
+        self.facts = self.facts.as_allocated();
         self
     }
 

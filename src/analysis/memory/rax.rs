@@ -135,7 +135,9 @@ impl Facts {
         let tree = rax.finish(|n| self.size(n));
         match () {
             () if self.server.redis(8, 8) => self.size(TREE) + tree.allocated - tree.leaves * self.size(LEAF),
-            () if self.server.redis(8, 6) || self.server.valkey(8, 1) => self.size(TREE) + tree.allocated,
+            () if self.server.redis(8, 6) || self.server.valkey(8, 1) || self.allocated => {
+                self.size(TREE) + tree.allocated
+            }
             () => 16 * tree.keys + (4 + 240) * tree.nodes,
         }
     }

@@ -56,7 +56,7 @@ impl MemoryModel {
 
     fn nodes(&mut self, cur: &mut Cursor<'_>, part: &mut Part) -> Result<()> {
         let facts = self.facts;
-        let rounded = facts.server.redis(6, 2) && !facts.server.redis(8, 6);
+        let rounded = facts.allocated || facts.server.redis(6, 2) && !facts.server.redis(8, 6);
         self.rax.clear();
         let count = cur.length()?;
         for i in 0..count {

@@ -1,6 +1,7 @@
 //! Hash tables and skip lists: what a set, hash or sorted set takes that is not packed.
 
-use super::blocks::{Facts, sds};
+use super::blocks::{DICT_ENTRY, Facts, sds};
+use crate::model::Kind;
 
 /// Entries that a bucket of Valkey's hash table holds.
 const BUCKET_ENTRIES: u64 = 7;
@@ -35,15 +36,31 @@ impl Facts {
         self.dict_entry + self.text(len)
     }
 
-    /// What a set of `n` members takes less than others: in Valkey 8.0 the last entry of a bucket is the member itself,
-    /// and the others are smaller than what they count as elsewhere.
-    pub(super) fn saved_in_set(&self, n: u64) -> f64 {
-        if self.hashtables || !self.server.valkey(8, 0) {
+    /// What the entries of a table take beside what is counted with each: less than that in sets of Valkey 8.0, whose
+    /// MEMORY USAGE knows of entries without a value; all of them where only what was allocated counts.
+    pub(super) fn entries(&self, kind: Kind, n: u64) -> f64 {
+        let server = self.server;
+        if self.hashtables {
             return 0.0;
         }
+        let valueless = match kind {
+            Kind::Set => server.redis(7, 2),
+            Kind::Zset => server.redis(8, 2),
+            _ => server.redis(8, 6),
+        };
+        match self.allocated {
+            true if valueless => self.valueless(n),
+            true => (n * self.size(DICT_ENTRY)) as f64,
+            false if kind == Kind::Set && server.valkey(8, 0) => self.valueless(n) - (n * DICT_ENTRY) as f64,
+            false => 0.0,
+        }
+    }
+
+    /// Entries without a value: the last of a bucket is the key itself.
+    pub(super) fn valueless(&self, n: u64) -> f64 {
         let buckets = n.next_power_of_two().max(4) as f64;
         let used = buckets * (1.0 - (1.0 - 1.0 / buckets).powf(n as f64));
-        n as f64 * 8.0 + used * 16.0
+        (n as f64 - used) * self.size(16) as f64
     }
 
     /// What a field of a hash takes in its table.
@@ -67,9 +84,9 @@ impl Facts {
         let long = sds(name).max(name + 4);
         let together = if expires { long } else { sds(name) } + value + 4 + expiry;
         if together <= 128 {
-            return together;
+            return self.of_struct(together);
         }
-        long + 8 + expiry + self.text(value)
+        self.of_struct(long + 8 + expiry) + self.text(value)
     }
 
     fn entry_of_valkey(&self, name: u64, value: u64, expires: bool) -> u64 {
@@ -104,7 +121,7 @@ impl Facts {
             return self.node(17 + sds(len));
         }
         // Redis 8.2 counts this table's entries by their own size, all others as if they had values.
-        let entry = if self.server.redis(8, 2) { 16 } else { self.dict_entry };
+        let entry = if self.server.redis(8, 2) && !self.allocated { 16 } else { self.dict_entry };
         (entry + self.text(len)) as f64 + self.node(24)
     }
 

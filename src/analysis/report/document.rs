@@ -12,7 +12,7 @@ use crate::text;
 
 /// The object. `shards` is how many shards the slots are dealt to.
 pub fn document(name: &str, dissected: &Dissected, outline: &Outline, findings: &[Finding], shards: u16) -> Value {
-    let Dissected { footprint, origin, model, key_space, used, created, end, damage, .. } = dissected;
+    let Dissected { footprint, origin, model, used, created, end, damage, .. } = dissected;
     let sizes: Vec<String> = SIZES.iter().map(|bound| format!("≤ {}", text::bytes(*bound))).collect();
     let sizes: Vec<&str> = sizes.iter().map(String::as_str).chain(["larger"]).collect();
     let measures = Measure::ALL.into_iter().zip(["memory", "size", "elements", "largest"]);
@@ -30,7 +30,8 @@ pub fn document(name: &str, dissected: &Dissected, outline: &Outline, findings: 
         "expiring": footprint.expiring,
         "memory": footprint.total.memory,
         "margin": footprint.total.margin(),
-        "keySpace": key_space,
+        "keySpace": dissected.key_space(),
+        "explained": dissected.explained(),
         "model": model,
         "bytes": footprint.total.bytes,
         "usedMemory": used,

@@ -35,7 +35,7 @@
   }
   const few = (n) => (n < 10000 ? count(n) : n < 999500 ? (n / 1e3).toFixed(0) + "\u00a0k" : n < 999.5e6 ? (n / 1e6).toFixed(2) + "\u00a0M" : (n / 1e9).toFixed(2) + "\u00a0G");
   const part = (n, of) => (of ? n / of : 0);
-  const percent = (x) => (x * 100).toFixed(x > 0 && x < 0.0995 ? 1 : 0) + "\u00a0%";
+  const percent = (x) => x > 0 && x < 0.0005 ? "<\u00a00.1\u00a0%" : (x * 100).toFixed(x > 0 && x < 0.0995 ? 1 : 0) + "\u00a0%";
   const day = (ms) => new Date(ms).toISOString().slice(0, 10);
   const minute = (ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " ") + " UTC";
   const safeDate = (ms, format) => (Math.abs(ms) < 8.64e15 ? format(ms) : String(ms));
@@ -105,8 +105,7 @@
     fact("Keys", few(data.keys), data.keys ? percent(part(data.expiring, data.keys)) + " have an expiry" : "");
     if (data.keySpace) fact("Key space", bytes(data.keySpace), "tables of keys and expiries");
     if (data.usedMemory) {
-      const explained = part(data.memory + (data.keySpace || 0), data.usedMemory);
-      fact("Used, said the server", bytes(data.usedMemory), percent(explained) + " explained by the keys here");
+      fact("Used, said the server", bytes(data.usedMemory), percent(data.explained) + " of it explained here");
     }
     const [largest] = data.top.memory;
     if (largest) fact("Largest key", bytes(largest.memory), show(largest.key).slice(0, 60));

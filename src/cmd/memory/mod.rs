@@ -10,7 +10,7 @@ use rdbkit::analysis::footprint::{
     Dissected, Lines, Measure, Options, Outline, Splitter, changes, dissect, findings, lines,
 };
 use rdbkit::analysis::report::document;
-use rdbkit::pipeline::{Input, Output, open};
+use rdbkit::pipeline::{Output, open};
 use rdbkit::{Error, Result, text};
 
 use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
@@ -146,16 +146,16 @@ impl Memory {
             }
         }
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let (input, after) = self.dissected(&self.file, &options, common)?;
-        let mut outcome = outcome(&input, &after);
+        let (name, after) = dissected(&self.file, &options, &self.model, common)?;
+        let mut outcome = outcome(&name, &after);
         let report = if let Some(other) = &self.compare {
-            let (earlier, before) = self.dissected(other, &options, common)?;
+            let (earlier, before) = dissected(other, &options, &self.model, common)?;
             outcome = self::outcome(&earlier, &before).and_then(|before| outcome.map(|after| before.and(after)));
             let least = before.footprint.total.memory.max(after.footprint.total.memory) / LEAST;
             let change = changes(&before.footprint, &after.footprint, least, self.top.unwrap_or(25));
             match self.format {
-                Format::Json => change::as_json(&change, &earlier.name, &input.name),
-                _ => change::as_text(&change, &earlier.name, &input.name),
+                Format::Json => change::as_json(&change, &earlier, &name),
+                _ => change::as_text(&change, &earlier, &name),
             }
         } else if let Some(format) = by_line {
             let mut text = format.header().as_bytes().to_vec();
@@ -163,11 +163,10 @@ impl Memory {
             after.footprint.tops.by(by.into()).iter().for_each(|key| format.write(key, &mut text));
             String::from_utf8_lossy(&text).into_owned()
         } else {
-            self.whole(&input, &after)
+            self.whole(&name, &after)
         };
         output.put(report.as_bytes())?;
         output.finish()?;
-        cli::warn_of_commands(&input);
         outcome
     }
 
@@ -206,18 +205,8 @@ impl Memory {
         Ok(Outcome::Yes)
     }
 
-    /// Opens and reads a dump.
-    fn dissected(&self, path: &Path, options: &Options, common: Common) -> Result<(Input, Dissected)> {
-        let mut input = open(path)?;
-        let model = self.model.model(input.reader.origin());
-        let progress = Progress::of(&input, common.quiet, false);
-        let dissected = dissect(&mut input, common.threads(), options, &model);
-        drop(progress);
-        Ok((input, dissected))
-    }
-
     /// All that is known of one dump.
-    fn whole(&self, input: &Input, dissected: &Dissected) -> String {
+    fn whole(&self, name: &str, dissected: &Dissected) -> String {
         let parts = if self.format == Format::Table && !self.folded { LEAST_ROW } else { LEAST };
         let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / parts);
         if self.folded {
@@ -225,12 +214,12 @@ impl Memory {
         }
         let found = findings(dissected, &outline);
         if self.format == Format::Json {
-            let document = document(&input.name, dissected, &outline, &found, self.shards.unwrap_or(3));
+            let document = document(name, dissected, &outline, &found, self.shards.unwrap_or(3));
             return format!("{document}\n");
         }
         outline.prune(self.top.unwrap_or(25));
         tables::Tables {
-            input,
+            name,
             dissected,
             by: self.by.iter().map(|by| Measure::from(*by)).collect(),
             shards: self.shards,
@@ -239,14 +228,35 @@ impl Memory {
     }
 }
 
+/// Opens and reads a dump; gives the name that it has in messages as well. One that is damaged before its first key is
+/// an answer too.
+pub(crate) fn dissected(
+    path: &Path,
+    options: &Options,
+    model: &MemoryArgs,
+    common: Common,
+) -> Result<(String, Dissected)> {
+    let mut input = match open(path) {
+        Ok(input) => input,
+        Err(e) if e.is_damage() => return Ok((path.display().to_string(), Dissected::unread(e.without_input()))),
+        Err(e) => return Err(e),
+    };
+    let model = model.model(input.reader.origin());
+    let progress = Progress::of(&input, common.quiet, false);
+    let dissected = dissect(&mut input, common.threads(), options, &model);
+    drop(progress);
+    cli::warn_of_commands(&input);
+    Ok((input.name, dissected))
+}
+
 /// What the exit status is to say; damage is told on standard error as well.
-pub(crate) fn outcome(input: &Input, dissected: &Dissected) -> Result<Outcome> {
+pub(crate) fn outcome(name: &str, dissected: &Dissected) -> Result<Outcome> {
     match dissected.trouble() {
         Some(e) if e.is_damage() => {
-            cli::complain(&format!("{}: {e}", input.name));
+            cli::complain(&format!("{name}: {e}"));
             Ok(Outcome::No)
         }
-        Some(e) => Err(Error::unsupported(format!("{}: {e}", input.name))),
+        Some(e) => Err(Error::unsupported(format!("{name}: {e}"))),
         None => Ok(Outcome::Yes),
     }
 }

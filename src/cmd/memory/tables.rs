@@ -3,7 +3,6 @@
 use rdbkit::analysis::footprint::{
     Dissected, FREQ_NAMES, Finding, IDLE_NAMES, Measure, Outline, SIZES, TTL_NAMES, Tally, share, skew,
 };
-use rdbkit::pipeline::Input;
 use rdbkit::text;
 
 use crate::table::Table;
@@ -13,7 +12,7 @@ const WIDEST: usize = 44;
 
 /// What the tables show.
 pub(super) struct Tables<'d> {
-    pub(super) input: &'d Input,
+    pub(super) name: &'d str,
     pub(super) dissected: &'d Dissected,
     /// The lists of largest keys.
     pub(super) by: Vec<Measure>,
@@ -22,7 +21,7 @@ pub(super) struct Tables<'d> {
 
 /// `12.3 %`.
 pub(super) fn percent(part: f64) -> String {
-    format!("{:.1} %", part * 100.0)
+    if part > 0.0 && part < 0.0005 { "< 0.1 %".to_owned() } else { format!("{:.1} %", part * 100.0) }
 }
 
 /// A bar of ten characters for the whole.
@@ -51,7 +50,8 @@ impl Tables<'_> {
     pub(super) fn text(&self, outline: &Outline, found: &[Finding]) -> String {
         let mut out = self.facts();
         if self.dissected.footprint.total.keys == 0 {
-            out.push_str("\nthere are no keys\n");
+            let is_whole = self.dissected.damage.is_none();
+            out.push_str(if is_whole { "\nthere are no keys\n" } else { "\nno key could be read\n" });
             return out;
         }
         self.types(&mut out);
@@ -82,15 +82,17 @@ impl Tables<'_> {
             0 => String::new(),
             margin => format!(" ± {}, estimated from a sample", text::bytes(margin)),
         };
-        facts.push(("memory", format!("{}{margin}, as in {}", text::bytes(total.memory), self.dissected.model)));
-        if let Some(tables) = self.dissected.key_space {
+        let model = Some(&self.dissected.model).filter(|name| !name.is_empty());
+        let model = model.map_or(String::new(), |name| format!(", as in {name}"));
+        facts.push(("memory", format!("{}{margin}{model}", text::bytes(total.memory))));
+        if let Some(tables) = self.dissected.key_space() {
             facts.push(("key space", format!("{} of tables for keys and expiries", text::bytes(tables))));
         }
-        if let Some(used) = used {
-            let explained = percent(share(self.dissected.memory(), *used));
+        if let (Some(used), Some(part)) = (used, self.dissected.explained()) {
+            let explained = percent(part);
             facts.push(("used-mem", format!("{} said the server; {explained} of it is explained", text::bytes(*used))));
         }
-        let mut out = format!("{}\n", self.input.name);
+        let mut out = format!("{}\n", self.name);
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
             out.push_str(&format!("  {name:<11}{value}\n"));
         }

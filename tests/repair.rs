@@ -1,0 +1,209 @@
+//! `rdbkit repair`.
+
+use crate::dumps::{dump, hash, items, select, string, text};
+use crate::harness::{TUTORIAL, file, folder, names, read, run, tutorial};
+use crate::json::{Json, must_parse};
+
+/// Repairs these bytes; gives what it said and what it wrote.
+fn repair(bytes: &[u8], args: &[&str]) -> (crate::harness::Ran, Vec<u8>) {
+    let (folder, path) = file("dump.rdb", bytes);
+    let out = folder.path().join("out.rdb");
+    let ran = run(["repair"]).args(args).args([&path]).args(["-o"]).args([&out]).go();
+    assert_eq!(read(&path), bytes, "the input is never touched");
+    let written = if out.exists() { read(&out) } else { Vec::new() };
+    assert!(written.is_empty() || run(["check", "--deep"]).args([&out]).go().code == Some(0), "{ran}");
+    (ran, written)
+}
+
+fn keys(bytes: &[u8]) -> Vec<String> {
+    let (_folder, path) = file("dump.rdb", bytes);
+    let ran = run(["keys", "--format", "tsv"]).args([path]).ok();
+    ran.out().lines().skip(1).map(|line| line.split('\t').take(2).collect::<Vec<_>>().join(":")).collect()
+}
+
+#[test]
+fn a_sound_dump_stays_as_it_is() {
+    let (ran, written) = repair(&tutorial(), &[]);
+    assert!(ran.code == Some(0) && ran.out().contains("11 keys kept, ") && ran.out().contains("nothing lost"), "{ran}");
+    assert_eq!(keys(&written), keys(&tutorial()));
+}
+
+#[test]
+fn a_flipped_byte_is_put_back_as_the_checksum_says() {
+    let sound = tutorial();
+    for at in [0, 6, 20, 150, 400, 600, 677, 680] {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x24;
+        let (ran, written) = repair(&bytes, &[]);
+        assert_eq!(ran.code, Some(0), "byte {at}: {ran}");
+        assert!(ran.out().contains(&format!("1 byte at offset {at} put back")), "{ran}");
+        assert_eq!(written, repair(&sound, &[]).1, "byte {at}");
+    }
+    let mut bytes = sound;
+    bytes[150] ^= 0x24;
+    let (ran, _) = repair(&bytes, &["--json"]);
+    let report = must_parse(&ran.stdout);
+    assert_eq!(report.at("restored").at("offset").int(), 150);
+    assert_eq!((report.at("restored").at("xor").str(), report.at("checksum").str()), ("24", "ok"));
+}
+
+#[test]
+fn a_cut_dump_is_closed_behind_its_last_whole_key() {
+    let bytes = tutorial();
+    let (ran, written) = repair(&bytes[..400], &[]);
+    assert!(ran.code == Some(1) && ran.out().contains("it has no end"), "{ran}");
+    let all = keys(&bytes);
+    let kept = keys(&written);
+    assert!(kept.len() >= 5 && all.starts_with(&kept), "{kept:?}");
+    assert!(ran.out().contains(&format!("{} keys kept", kept.len())), "{ran}");
+    let report = must_parse(&repair(&bytes[..400], &["--json"]).0.stdout);
+    assert_eq!((report.at("closed"), report.at("complete")), (&Json::Bool(false), &Json::Bool(false)));
+    assert_eq!(report.at("missing").int() as usize, all.len() - kept.len());
+}
+
+/// Keys enough that two are easily told from what is no key, and one among them that is not sound.
+fn with_bad(bad: Vec<u8>) -> Vec<u8> {
+    let mut records: Vec<Vec<u8>> = (0..20).map(|i| string(format!("user:{i}").as_bytes(), b"somebody")).collect();
+    records.insert(10, bad);
+    dump(11, &records)
+}
+
+#[test]
+fn a_bad_value_is_left_out_and_kept_in_the_quarantine() {
+    let bad = [&[20, 3][..], b"bad", &text(b"\x0d\0\0\0\x02\0\x81a\x02\x81a\x02\xff")].concat();
+    let bytes = with_bad(bad.clone());
+    let folder = folder();
+    let lost = folder.path().join("lost.ndjson");
+    let (ran, written) = repair(&bytes, &["--quarantine", lost.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.out().starts_with("lost: offset ") && ran.out().contains("db 0, key \"bad\": malformed set"), "{ran}");
+    assert_eq!(keys(&written).len(), 20);
+    let lines = read(&lost);
+    let line = must_parse(lines.strip_suffix(b"\n").unwrap());
+    assert_eq!((line.at("key").str(), line.at("bytes").int() as usize), ("bad", bad.len()));
+    let raw = String::from_utf8(lines).unwrap();
+    use base64::Engine;
+    assert!(raw.contains(&base64::engine::general_purpose::STANDARD.encode(&bad)), "{raw}");
+}
+
+#[test]
+fn elements_that_can_be_read_are_kept_on_demand() {
+    // The second element's back length is wrong.
+    let bad = [&[20, 3][..], b"bad", &text(b"\x0d\0\0\0\x02\0\x81a\x02\x81b\x09\xff")].concat();
+    let bytes = with_bad(bad);
+    assert_eq!(keys(&repair(&bytes, &[]).1).len(), 20);
+    let (ran, written) = repair(&bytes, &["--salvage-elements"]);
+    assert!(ran.code == Some(0) && ran.out().contains("changed: ") && ran.out().contains("1 element kept"), "{ran}");
+    assert_eq!(keys(&written).len(), 21);
+}
+
+#[test]
+fn records_are_found_again_behind_bytes_that_are_none() {
+    let bytes = with_bad(b"\x63 this is no record of any kind \x00\x01\x02".to_vec());
+    let (ran, written) = repair(&bytes, &[]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.out().contains("lost: offset ") && ran.out().contains("the next record is certain"), "{ran}");
+    assert_eq!(keys(&written).len(), 20, "{ran}");
+}
+
+#[test]
+fn a_length_that_swallows_what_follows_costs_one_key() {
+    // A string of 9 bytes that says it has 9 + 64 * 256.
+    let mut records: Vec<Vec<u8>> = (0..900).map(|i| string(format!("user:{i}").as_bytes(), b"some body")).collect();
+    let at = records[5].len() - 10;
+    records[5].splice(at..=at, [0x40 | 8, 9]);
+    let (ran, written) = repair(&dump(11, &records), &[]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert_eq!(keys(&written).len(), 899, "{ran}");
+}
+
+#[test]
+fn of_keys_that_stand_twice_one_is_kept_or_both() {
+    let records =
+        [string(b"a", b"first"), string(b"b", b"x"), string(b"a", b"second"), select(1), string(b"a", b"elsewhere")];
+    let bytes = dump(11, &records);
+    let value = |written: &[u8], key: &str| {
+        let (_folder, path) = file("dump.rdb", written);
+        run(["get", "--raw", "--db", "0"]).args([path]).args([key]).ok().out().trim_end().to_owned()
+    };
+    for (how, code, want) in [("first", 1, "first"), ("last", 1, "second"), ("rename", 0, "first")] {
+        let (ran, written) = repair(&bytes, &["--duplicates", how]);
+        assert_eq!(ran.code, Some(code), "{how}: {ran}");
+        assert_eq!(value(&written, "a"), want, "{how}");
+        assert!(ran.out().contains("db 0, key \"a\": the key stands twice"), "{ran}");
+        if how == "rename" {
+            assert_eq!(value(&written, "a:duplicate-2"), "second");
+        }
+    }
+    let bytes = dump(11, &records);
+    let said = run(["repair", "-", "-o", "x", "--duplicates", "last"]).stdin(&bytes).refuses();
+    assert!(said.contains("standard input"), "{said}");
+}
+
+#[test]
+fn empty_collections_are_dropped_or_kept() {
+    let bytes = dump(11, &[items(2, b"nothing", &[]), hash(b"h", &[(b"f", b"v")])]);
+    let (ran, written) = repair(&bytes, &[]);
+    assert!(ran.code == Some(0) && ran.out().contains("dropped: ") && ran.out().contains("set: it is empty"), "{ran}");
+    assert_eq!(keys(&written), ["0:h"]);
+    let (folder, path) = file("dump.rdb", &bytes);
+    let out = folder.path().join("out.rdb");
+    run(["repair", "--keep-empty"]).args([&path]).args(["-o"]).args([&out]).ok();
+    assert_eq!(keys(&read(&out)), ["0:nothing", "0:h"]);
+}
+
+#[test]
+fn a_damaged_header_is_guessed_from_what_is_behind_it() {
+    let mut bytes = tutorial();
+    bytes[..9].copy_from_slice(b"REDxS00\xff9");
+    let (ran, written) = repair(&bytes, &[]);
+    assert!(ran.code == Some(0) && ran.out().contains("taken for REDIS0009"), "{ran}");
+    assert_eq!((&written[..9], keys(&written)), (&b"REDIS0009"[..], keys(&tutorial())));
+    let said = run(["repair", "-", "-o", "x"]).stdin(b"this is a letter to my aunt, and no dump").refuses();
+    assert!(said.contains("not an RDB file"), "{said}");
+}
+
+#[test]
+fn the_output_appears_when_it_is_complete_and_replaces_nothing_unasked() {
+    let (folder, path) = file("dump.rdb", &tutorial());
+    let out = folder.path().join("out.rdb");
+    std::fs::write(&out, "precious").unwrap();
+    let said = run(["repair"]).args([&path]).args(["-o"]).args([&out]).refuses();
+    assert!(said.contains("--force"), "{said}");
+    assert_eq!(read(&out), b"precious");
+    run(["repair", "--force"]).args([&path]).args(["-o"]).args([&out]).ok();
+    assert_eq!(names(folder.path()), ["dump.rdb", "out.rdb"]);
+}
+
+#[test]
+fn standard_input_and_every_number_of_threads_do() {
+    let mut bytes = with_bad(b"\x63 this is no record of any kind \x00\x01\x02".to_vec());
+    let body = bytes.len() - 8;
+    bytes[body..].fill(0);
+    let (one, written) = repair(&bytes, &["--threads", "1"]);
+    for threads in ["2", "4"] {
+        let (ran, other) = repair(&bytes, &["--threads", threads]);
+        assert_eq!((lines(&ran), other), (lines(&one), written.clone()));
+    }
+    let folder = folder();
+    let out = folder.path().join("out.rdb");
+    run(["repair", "-", "-o"]).args([&out]).stdin(&bytes).fails_with(1);
+    assert_eq!(read(&out), written);
+    run(["repair", TUTORIAL, "-o"]).args([folder.path().join("t.rdb")]).ok();
+}
+
+/// What was said of single records; the rest names files.
+fn lines(ran: &crate::harness::Ran) -> Vec<String> {
+    ran.out().lines().filter(|line| line.contains("offset")).map(str::to_owned).collect()
+}
+
+#[test]
+fn hostile_bytes_neither_hang_nor_crash_it() {
+    let header = b"REDIS0011".to_vec();
+    for fill in [b"\0".repeat(1 << 20), b"\x02\x01a\x80\x0f\xff\xff\xff\0\0\0".repeat(1 << 16), b"\xff".repeat(1 << 20)]
+    {
+        let (ran, written) = repair(&[header.clone(), fill].concat(), &[]);
+        assert!(matches!(ran.code, Some(0 | 1)), "{ran}");
+        assert!(!written.is_empty());
+    }
+}
