@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod aof;
 mod browser;
 mod check;
 mod commands;
@@ -31,6 +32,7 @@ mod output;
 mod readme;
 mod refused;
 mod repair;
+mod replication;
 mod report;
 mod sample;
 mod server;
