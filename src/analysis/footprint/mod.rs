@@ -157,7 +157,7 @@ impl Options {
         }
         let hash = FixedState::with_seed(entry.db).hash_one(entry.key);
         // The high bits: the low ones of this hash are its weakest.
-        if (hash >> 32) % self.one_in == 0 { self.one_in } else { 0 }
+        if (hash >> 32).is_multiple_of(self.one_in) { self.one_in } else { 0 }
     }
 }
 
