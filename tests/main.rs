@@ -9,6 +9,8 @@ mod commands;
 mod corpus;
 mod damage;
 mod deep;
+mod diff;
+mod digest;
 mod dump;
 mod dumps;
 mod export;
