@@ -95,7 +95,7 @@ fn write_to(word: &mut Vec<u8>, n: u64) {
 }
 
 /// Has a server that writes an append-only file execute so many commands, each as it comes.
-fn drive(server: &mut Server, commands: usize, seed: u64) {
+pub(crate) fn drive(server: &mut Server, commands: usize, seed: u64) {
     let mut templates: Vec<&str> = ALWAYS.split(';').collect();
     for (major, minor, more) in [(5, 0, SINCE_5_0), (6, 2, SINCE_6_2), (7, 0, SINCE_7_0)] {
         if server.installed.since(major, minor) {

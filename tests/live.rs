@@ -45,7 +45,7 @@ fn fetch(name: &str) -> Result<(), String> {
 }
 
 impl Installed {
-    fn program(&self, tool: &str) -> PathBuf {
+    pub(crate) fn program(&self, tool: &str) -> PathBuf {
         self.folder.join(format!("run-{tool}"))
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod aof;
 mod check;
 mod commands;
 mod corpus;
@@ -29,6 +30,7 @@ mod output;
 mod readme;
 mod refused;
 mod repair;
+mod replication;
 mod sample;
 mod server;
 mod tables;

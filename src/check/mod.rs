@@ -3,6 +3,7 @@
 //! Damage within a value does not end the walk, as the value's extent is known; damage that hides where the next
 //! record begins does.
 
+pub mod aof;
 mod deep;
 mod hints;
 mod keys;

@@ -1,5 +1,6 @@
 //! What the commands have in common: flags, answers, messages.
 
+pub(crate) mod aof;
 mod format;
 mod memory;
 mod rewrite;
@@ -50,9 +51,18 @@ pub(crate) enum Outcome {
     No,
 }
 
-/// Prints a message; if even that can't be done there is nobody to tell.
+/// Prints a message; if even that can't be done there is nobody to tell. What a server or a file put into it can move no
+/// cursor: control characters are shown as escapes.
 pub(crate) fn complain(message: &dyn std::fmt::Display) {
-    drop(writeln!(std::io::stderr(), "rdbkit: {message}"));
+    let mut text = String::new();
+    for c in message.to_string().chars() {
+        match c {
+            '\n' => text.push(c),
+            _ if c.is_control() => text.extend(c.escape_unicode()),
+            _ => text.push(c),
+        }
+    }
+    drop(writeln!(std::io::stderr(), "rdbkit: {text}"));
 }
 
 /// Says so when an input went on with commands behind its RDB part, which are not in what was made of it.

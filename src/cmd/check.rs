@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
+use rdbkit::check::aof::{self, Survey};
 use rdbkit::check::{Checks, Finding, Verdict, check};
 use rdbkit::model::Target;
 use rdbkit::pipeline::{Input, Output, open};
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
 
-use crate::cli::{Common, FilterArgs, Outcome};
+use crate::cli::{self, Common, FilterArgs, Outcome};
 use crate::progress::Progress;
 
 /// Walk a dump to its last byte and list every error
@@ -19,7 +21,8 @@ use crate::progress::Progress;
 /// hides where the next record begins does. --deep also looks for what can be read, but is refused by a server, crashes
 /// it or was never saved by one: keys, fields and members that stand twice, sorted sets out of order, scores that are no
 /// numbers, empty collections, streams whose counts, ids or pending entries contradict each other, size hints that lie.
-/// It takes 20 to 40 bytes of memory for each key. Exit status: 0 sound (and loadable), 1 damaged (or not loadable), 2
+/// It takes 20 to 40 bytes of memory for each key. Of append-only files the dump in front is checked so, then the form of
+/// every command, and that each MULTI has its EXEC; the answer says up to which byte a file is sound. Exit status: 0 sound (and loadable), 1 damaged (or not loadable), 2
 /// can't tell.
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -28,7 +31,7 @@ use crate::progress::Progress;
   rdbkit check --loadable-by valkey-8.1 dump.rdb
   rdbkit check --json dump.rdb | jq -r '.errors[].key'")]
 pub(crate) struct Check {
-    /// The dump; '-' for standard input
+    /// The dump, or an append-only file or appendonlydir; '-' for standard input
     file: PathBuf,
     /// Look with a server's eyes, too: for what it refuses or what no server writes
     #[arg(long)]
@@ -50,6 +53,10 @@ impl Check {
     pub(crate) fn run(mut self, common: Common) -> Result<Outcome> {
         let checks = self.checks()?;
         let mut out = Output::create(None, false)?;
+        let meter = Arc::default();
+        if let Some(survey) = aof::survey(&self.file, &meter)? {
+            return self.append_only(&survey, &checks, common, &mut out);
+        }
         let mut input = match open(&self.file) {
             Ok(input) => input,
             Err(e) if e.is_damage() => return self.damaged_at_once(&e, &mut out),
@@ -89,6 +96,37 @@ impl Check {
             server.modules = std::mem::take(&mut self.with_modules);
         }
         Ok(Checks { filter: self.filter.filter()?, deep: self.deep, loadable_by })
+    }
+
+    /// Append-only files: the dump in front as any dump, and the form of the commands.
+    fn append_only(&self, survey: &Survey, checks: &Checks, common: Common, out: &mut Output) -> Result<Outcome> {
+        let mut errors = Vec::new();
+        let mut is_sound = survey.is_sound();
+        for file in &survey.files {
+            let mut tell = |e: &Error| match self.json {
+                true => Ok(errors.push(error_json(e))),
+                false => out.put(format!("{e}\n").as_bytes()),
+            };
+            let verdict = file.check_dump(common.threads(), checks, |found| match found {
+                Finding::Problem(e) | Finding::Obstacle(e) => tell(e),
+            })?;
+            is_sound &= verdict.is_none_or(|verdict| verdict.sound() == Some(true) && verdict.obstacles == 0);
+            // Damage in the dump has been told.
+            file.damage
+                .iter()
+                .filter(|_| file.commands > 0 || file.dump > 0)
+                .chain(&file.oddities)
+                .try_for_each(tell)?;
+        }
+        if self.json {
+            let mut report = cli::aof::as_json(survey);
+            report["sound"] = json!(is_sound);
+            report["errors"] = json!(errors);
+            out.put(format!("{report}\n").as_bytes())?;
+        } else {
+            survey.files.iter().try_for_each(|file| out.put(cli::aof::verdict(file).as_bytes()))?;
+        }
+        Ok(if is_sound { Outcome::Yes } else { Outcome::No })
     }
 
     /// A file that is cut before its first record.

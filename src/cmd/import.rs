@@ -115,7 +115,7 @@ impl Import {
         match Form::of(&start) {
             Some(Form::Json) => json::Source::new(bytes, !self.no_verify).map(Source::Json),
             Some(Form::Csv) => csv::Reader::new(bytes).map(Source::Csv),
-            Some(Form::Commands | Form::Preamble) => {
+            Some(Form::Commands | Form::Typed | Form::Preamble) => {
                 Loaded::read_stream(&name, bytes, &start, from).map(|loaded| Source::Commands(Box::new(loaded)))
             }
             Some(Form::AofDir) => {

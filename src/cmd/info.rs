@@ -1,10 +1,12 @@
 //! `rdbkit info`: what is in a dump, who wrote it, and who can load it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use rdbkit::analysis::{Loadable, Summarized, Summary, lowest_redis, lowest_valkey, summarize};
-use rdbkit::pipeline::{Input, Output, open};
+use rdbkit::check::aof::{self, Survey};
+use rdbkit::pipeline::{Form, Input, Output, open};
 use rdbkit::rdb::{Checksum, End};
 use rdbkit::{Result, text};
 use serde_json::{Value, json};
@@ -16,11 +18,13 @@ use crate::table::Table;
 /// Show what is in a dump: version, server, databases, types, modules, checksum
 ///
 /// Reads the whole file, but looks inside no value. A damaged file is described as far as it can be read; exit status
-/// 1 then, or when the checksum is wrong.
+/// 1 then, or when the checksum is wrong. Of append-only files also which there are, their sizes, commands,
+/// transactions and annotated times.
 #[derive(Args)]
 #[command(after_help = "Examples:
   rdbkit info dump.rdb
   rdbkit info --json dump.rdb | jq .databases
+  rdbkit info appendonlydir
   ssh backup cat dump.rdb.gz | rdbkit info -")]
 pub(crate) struct Info {
     /// The dump; '-' for standard input
@@ -32,12 +36,22 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
+        let survey = aof::survey(&self.file, &Arc::default())?;
+        if let Some(survey) = survey.as_ref().filter(|survey| !survey.is_sound()) {
+            return self.damaged_aof(survey);
+        }
         let mut input = open(&self.file)?;
         let now = cli::now();
         let progress = Progress::of(&input, common.quiet, false);
         let found = summarize(&mut input, common.threads(), now);
         drop(progress);
-        let report = if self.json { format!("{}\n", as_json(&found, &input)) } else { as_text(&found, &input, now) };
+        let report = if self.json {
+            let mut report = as_json(&found, &input);
+            report["appendOnly"] = json!(survey.as_ref().map(cli::aof::as_json));
+            format!("{report}\n")
+        } else {
+            as_text(&found, &input, now) + &survey.as_ref().map_or(String::new(), cli::aof::tables)
+        };
         Output::create(None, false)?.put(report.as_bytes())?;
         let wrong = matches!(found.end, Some(End { checksum: Checksum::Wrong { .. }, .. }));
         match found.damage {
@@ -49,6 +63,22 @@ impl Info {
             None if wrong => Ok(Outcome::No),
             None => Ok(Outcome::Yes),
         }
+    }
+}
+
+impl Info {
+    /// What can be said of append-only files that no server loads as they are.
+    fn damaged_aof(&self, survey: &Survey) -> Result<Outcome> {
+        let report = match self.json {
+            true => format!("{}\n", json!({"appendOnly": cli::aof::as_json(survey)})),
+            false => format!("{}\n{}", self.file.display(), cli::aof::tables(survey)),
+        };
+        Output::create(None, false)?.put(report.as_bytes())?;
+        for (file, e) in survey.files.iter().filter_map(|file| Some((file, file.damage.as_ref()?))) {
+            let what = format!("{e}; it is sound up to byte {}: 'rdbkit repair' cuts it there", file.sound_to);
+            cli::complain(&what);
+        }
+        Ok(Outcome::No)
     }
 }
 
@@ -72,17 +102,22 @@ fn as_text(found: &Summarized, input: &Input, now: i64) -> String {
 /// The lines at the top: name and value.
 fn facts(found: &Summarized, input: &Input, now: i64) -> Vec<(&'static str, String)> {
     let Summarized { summary, origin, end, damage } = found;
-    let mut facts = vec![(
-        "format",
-        format!("{}, RDB version {}, dialect {}", header(found), origin.version, origin.dialect.name()),
-    )];
+    let as_dump = format!("{}, RDB version {}, dialect {}", header(found), origin.version, origin.dialect.name());
+    let mut facts = match input.form {
+        Form::Rdb => vec![("format", as_dump)],
+        other => vec![("format", other.name().to_owned()), ("as a dump", as_dump)],
+    };
     if !input.wrappers.is_empty() {
         facts.push(("wrapped in", input.wrappers.join(", ")));
     }
     facts.extend(writer_facts(found, now));
-    facts.push(("checksum", checksum(end.as_ref(), damage.is_some())));
+    if input.form == Form::Rdb {
+        facts.push(("checksum", checksum(end.as_ref(), damage.is_some())));
+    } else if let Some(size) = input.size {
+        facts.push(("size", exact_bytes(size)));
+    }
     if let Some(End { size, trailing, .. }) = end {
-        facts.push(("size", exact_bytes(*size)));
+        facts.push((if input.form == Form::Rdb { "size" } else { "dump's size" }, exact_bytes(*size)));
         if let Some(trailing) = trailing {
             let what = trailing.kind.name();
             facts.push(("trailing", format!("{} behind the end: {what}", text::count(trailing.bytes, "byte"))));
@@ -258,6 +293,7 @@ fn as_json(found: &Summarized, input: &Input) -> Value {
     let aux: Vec<Value> = summary.aux.iter().map(|(n, v)| json!([strings(n), strings(v)])).collect();
     json!({
         "file": input.name,
+        "form": input.form.name(),
         "wrappers": input.wrappers,
         "magic": origin.magic.name(),
         "version": origin.version,

@@ -1,7 +1,10 @@
 //! `rdbkit load`: dumps and fixtures into a live server or cluster.
 
+mod replication;
+
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write, stderr, stdin};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,15 +40,17 @@ use crate::progress::Progress;
   rdbkit load dump.rdb rediss://loader@db.example:6380 --password-file secret --tls-ca ca.pem
   rdbkit load a.rdb b.rdb redis://node1:7000 --on-exists replace --db-map '*:0'
   rdbkit load dump.rdb redis://localhost --key 'user:*' --prefix-add 'old:' --ttl strip
-  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson --verify"
+  rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson --verify
+  rdbkit load huge.rdb redis://localhost --method replication --yes"
 )]
 pub(crate) struct LoadArgs {
     /// What to load: files, directories of files, or '-' for standard input; and last the server, or a node of the
     /// cluster
     #[arg(required = true, value_name = "FILE… URL")]
     places: Vec<OsString>,
-    /// How keys go over: in the form that the server executes fastest; by RESTORE; or by the commands that applications
-    /// use, where RESTORE is not allowed
+    /// How keys go over: in the form that the server executes fastest; by RESTORE; by the commands that applications
+    /// use, where RESTORE is not allowed; or all at once by replication, which replaces whatever the server has, at the
+    /// speed at which it reads its own files
     #[arg(long, value_enum, default_value = "auto")]
     method: MethodName,
     /// What becomes of a key that exists: it stays and counts as refused; it stays; or the new one takes its place
@@ -81,6 +86,10 @@ pub(crate) struct LoadArgs {
     /// Send values that are larger than this in the file in pieces; else those that are too large for one command
     #[arg(long, value_name = "BYTES", value_parser = cli::parse_size)]
     max_restore: Option<u64>,
+    /// With --method replication: listen at this address of this machine, ADDRESS or ADDRESS:PORT; else at the one from
+    /// which the server is reached
+    #[arg(long, value_name = "ADDRESS", value_parser = replication::parse_listen)]
+    listen: Option<SocketAddr>,
     /// Connections to each server
     #[arg(long, value_name = "N", default_value = "1")]
     connections: NonZeroUsize,
@@ -103,6 +112,7 @@ enum MethodName {
     Auto,
     Restore,
     Commands,
+    Replication,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,6 +141,9 @@ impl LoadArgs {
         }
         let mut site = Site::find(endpoint, &origin)?;
         self.check(&site)?;
+        if self.method == MethodName::Replication {
+            return self.replicate(&site, &mut inputs, common);
+        }
         if self.flush {
             self.empty(&mut site, common.quiet)?;
         }
@@ -210,8 +223,8 @@ impl LoadArgs {
         Ok(())
     }
 
-    /// Removes everything, if that is meant.
-    fn empty(&self, site: &mut Site, quiet: bool) -> Result<()> {
+    /// Makes sure that it is meant to lose all that is there.
+    fn confirm(&self, site: &Site) -> Result<()> {
         let keys = site.keys();
         let (url, there) = (site.endpoint.url().to_string(), text::count(keys, "key"));
         if !self.yes && keys > 0 && stderr().is_terminal() && stdin().is_terminal() {
@@ -222,6 +235,14 @@ impl LoadArgs {
                 return Err(Error::usage("nothing was removed, and nothing loaded"));
             }
         }
+        Ok(())
+    }
+
+    /// Removes everything, if that is meant.
+    fn empty(&self, site: &mut Site, quiet: bool) -> Result<()> {
+        self.confirm(site)?;
+        let keys = site.keys();
+        let (url, there) = (site.endpoint.url().to_string(), text::count(keys, "key"));
         site.flush()?;
         if !quiet && keys > 0 {
             complain(&format!("{url}: removed {there}"));
@@ -240,7 +261,7 @@ impl LoadArgs {
         }
         Ok(Plan {
             method: match self.method {
-                MethodName::Auto => Method::Auto,
+                MethodName::Auto | MethodName::Replication => Method::Auto,
                 MethodName::Restore => Method::Restore,
                 MethodName::Commands => Method::Commands,
             },

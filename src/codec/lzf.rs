@@ -172,7 +172,7 @@ fn overlong() -> Error {
 }
 
 /// Matches are looked for by a hash of the next three bytes.
-const HASH_BITS: u32 = 14;
+const HASH_BITS: u32 = 16;
 /// The farthest that a copy reaches back.
 const FARTHEST: usize = 8192;
 /// The longest copy.
@@ -216,11 +216,12 @@ impl Compressor {
     /// Appends the instructions; `false` when `out` would grow beyond `limit`.
     fn run(&mut self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
         let (mut at, mut literals) = (0, 0);
-        while let Some(next) = input.get(at..).and_then(|rest| rest.first_chunk::<3>()) {
-            let slot = &mut self.table[hash(*next)];
+        while let Some(next) = three(input, at) {
+            let slot = &mut self.table[hash(next)];
             let found = std::mem::replace(slot, self.base + at as u32);
             let from = found.wrapping_sub(self.base) as usize;
-            if found < self.base || at - from > FARTHEST || input[from..from + 3] != *next {
+            // Places of earlier strings lie beyond all that could be reached.
+            if at.wrapping_sub(from) > FARTHEST || three(input, from) != Some(next) {
                 at += 1;
                 continue;
             }
@@ -234,9 +235,9 @@ impl Compressor {
             write_copy(at - from - 1, len, out);
             let end = at + len;
             // The places within a copy are worth remembering only at its end.
-            for i in (at + 1..end).rev().take(2) {
-                if let Some(three) = input.get(i..).and_then(|rest| rest.first_chunk::<3>()) {
-                    self.table[hash(*three)] = self.base + i as u32;
+            for i in [end - 1, end - 2] {
+                if let Some(next) = three(input, i) {
+                    self.table[hash(next)] = self.base + i as u32;
                 }
             }
             (at, literals) = (end, end);
@@ -250,10 +251,16 @@ impl Compressor {
     }
 }
 
-#[inline]
-fn hash(three: [u8; 3]) -> usize {
-    let n = u32::from_le_bytes([three[0], three[1], three[2], 0]);
-    (n.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+/// The three bytes that stand here, where four do.
+#[inline(always)]
+fn three(input: &[u8], at: usize) -> Option<u32> {
+    let four = input.get(at..at.wrapping_add(4))?.first_chunk::<4>()?;
+    Some(u32::from_le_bytes(*four) & 0xff_ffff)
+}
+
+#[inline(always)]
+fn hash(three: u32) -> usize {
+    (three.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
 }
 
 /// How many bytes are the same at the front of both.

@@ -181,12 +181,21 @@ pub fn write_raw(bytes: &[u8], out: &mut Vec<u8>) {
 /// The integer whose canonical decimal text `bytes` is: no plus, no leading zero, no `-0` (`string2ll`).
 pub fn canonical_integer(bytes: &[u8]) -> Option<i64> {
     let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let is_negative = digits.len() < bytes.len();
     match digits {
-        [b'0'] => return (bytes.len() == 1).then_some(0),
+        [b'0'] => return (!is_negative).then_some(0),
+        // So many digits fit into 64 bits without a sign.
         [b'1'..=b'9', ..] if digits.len() <= 19 => {}
         _ => return None,
     }
-    std::str::from_utf8(bytes).ok()?.parse().ok()
+    let mut n = 0_u64;
+    for byte in digits {
+        match byte.wrapping_sub(b'0') {
+            digit @ ..=9 => n = n * 10 + u64::from(digit),
+            _ => return None,
+        }
+    }
+    if is_negative { 0_i64.checked_sub_unsigned(n) } else { i64::try_from(n).ok() }
 }
 
 #[cfg(test)]

@@ -57,24 +57,23 @@ fn write_difficult(bytes: &[u8], plain: usize, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Appends what begins with this byte, which is none of ASCII; says how many bytes that was.
+/// Appends what begins with this byte, which is none of ASCII; says how many bytes that was. LINE SEPARATOR and PARAGRAPH
+/// SEPARATOR are escaped, as many tools take them for the end of a line; C1 controls, since terminals obey them.
 fn write_wide(bytes: &[u8], out: &mut Vec<u8>) -> usize {
-    let len = line_separator(bytes);
-    match len {
-        2 => out.extend_from_slice(b"\\u0085"),
-        3 => out.extend_from_slice(&[b'\\', b'u', b'2', b'0', b'2', bytes[2] - 0xa8 + b'8']),
-        _ => out.push(bytes[0]),
-    }
-    len.max(1)
-}
-
-/// The length of NEL, LINE SEPARATOR or PARAGRAPH SEPARATOR, if one stands here. They are escaped, as many tools take
-/// them for the end of a line.
-fn line_separator(bytes: &[u8]) -> usize {
-    match bytes {
-        [0xc2, 0x85, ..] => 2,
-        [0xe2, 0x80, 0xa8 | 0xa9, ..] => 3,
-        _ => 0,
+    match *bytes {
+        [0xc2, control @ 0x80..=0x9f, ..] => {
+            out.extend_from_slice(b"\\u00");
+            crate::text::push_hex(control, out);
+            2
+        }
+        [0xe2, 0x80, separator @ (0xa8 | 0xa9), ..] => {
+            out.extend_from_slice(&[b'\\', b'u', b'2', b'0', b'2', separator - 0xa8 + b'8']);
+            3
+        }
+        _ => {
+            out.push(bytes[0]);
+            1
+        }
     }
 }
 
@@ -284,7 +283,7 @@ mod tests {
         cases.extend((0..128_u8).map(|b| format!("12345678{}9", b as char)));
         cases.extend((0..128_u8).map(|b| (b as char).to_string()));
         cases.push("a\u{85}b\u{2028}\u{2029}\u{2027}\u{86}".into());
-        assert_eq!(t(cases[cases.len() - 1].as_bytes()), "\"a\\u0085b\\u2028\\u2029\u{2027}\u{86}\"");
+        assert_eq!(t(cases[cases.len() - 1].as_bytes()), "\"a\\u0085b\\u2028\\u2029\u{2027}\\u0086\"");
         for case in cases {
             assert_eq!(serde_json::from_str::<String>(&t(case.as_bytes())).unwrap(), case);
         }

@@ -7,6 +7,7 @@ mod connection;
 pub mod dump;
 mod info;
 pub mod load;
+pub mod replication;
 mod reply;
 mod socket;
 mod tls;

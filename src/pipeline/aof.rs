@@ -4,8 +4,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Meter;
 use super::input::{Plain, name_of, unwrap_all, unwrap_compressed};
+use super::{Form, Meter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Batch, Buffers, Target};
 use crate::rdb::Reader;
@@ -20,6 +20,7 @@ pub struct Loaded {
 }
 
 /// A directory of append-only files.
+#[derive(Debug)]
 pub struct AofFolder {
     /// The directory.
     pub path: PathBuf,
@@ -151,7 +152,9 @@ impl Loaded {
         self.dataset.start_file();
         let is_dump = start.starts_with(b"REDIS") || start.starts_with(b"VALKEY");
         if !is_dump {
-            return self.commands(Commands::new(bytes));
+            let commands = Commands::new(bytes);
+            let is_typed = Form::of(start) == Some(Form::Typed);
+            return self.commands(if is_typed { commands } else { commands.strict() });
         }
         let mut reader = Reader::before_rest(bytes)?;
         let mut buffers = Buffers::default();
@@ -168,7 +171,7 @@ impl Loaded {
             self.dataset.is_recent();
         }
         let end = reader.offset();
-        self.commands(Commands::at(reader.into_rest(), end))
+        self.commands(Commands::at(reader.into_rest(), end).strict())
     }
 
     fn records(&mut self, batch: &Batch, buffers: &mut Buffers) -> Result<()> {
@@ -202,20 +205,33 @@ fn start_of(path: &Path) -> Result<Vec<u8>> {
     read.map(|_| start).map_err(|e| Error::from(e).in_input(&name_of(path)))
 }
 
-/// Whether commands follow the dump in a file. It is read for that, but nothing is looked into.
+/// Whether commands follow the dump in a file.
 pub(super) fn has_commands(path: &Path) -> Result<bool> {
-    let file = std::fs::File::open(path)?;
-    let size = file.metadata()?.len();
-    let mut reader = Reader::before_rest(Box::new(file))?;
+    let size = path.metadata()?.len();
+    match end_of_dump(path) {
+        Ok(end) => Ok(end < size),
+        // Whoever reads it in earnest will find that, too.
+        Err(e) if !matches!(e.kind(), ErrorKind::Io(_)) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The byte behind the dump that a file begins with. It is read for that, but nothing is looked into.
+pub fn end_of_dump(path: &Path) -> Result<u64> {
+    let mut reader = Reader::before_rest(Box::new(std::fs::File::open(path)?))?;
     reader.verify(false);
     let mut batch = reader.batch();
-    loop {
-        match reader.fill(&mut batch) {
-            Ok(true) => {}
-            Ok(false) => return Ok(reader.end().is_some_and(|end| end.size < size)),
-            // Whoever reads it in earnest will find that, too.
-            Err(e) if !matches!(e.kind(), ErrorKind::Io(_)) => return Ok(false),
-            Err(e) => return Err(e),
-        }
+    while reader.fill(&mut batch)? {}
+    Ok(reader.offset())
+}
+
+/// What a file holds, as far as its first bytes tell; standard input, pipes and the like are not looked at.
+pub fn form_of(path: &Path) -> Result<Option<Form>> {
+    if path == Path::new("-") || !path.metadata().is_ok_and(|meta| meta.is_file()) {
+        return Ok(None);
+    }
+    match Form::of(&start_of(path)?) {
+        Some(Form::Preamble) => Ok(Some(if has_commands(path)? { Form::Preamble } else { Form::Rdb })),
+        form => Ok(form),
     }
 }

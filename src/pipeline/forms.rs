@@ -13,8 +13,10 @@ pub enum Form {
     Json,
     /// Comma-separated values.
     Csv,
-    /// Commands: an append-only file, or typed ones.
+    /// Commands as clients send them: an append-only file.
     Commands,
+    /// Commands as they are typed.
+    Typed,
     /// A dump that commands may follow, as it says of itself: an append-only file of 4.0 and later.
     Preamble,
     /// A directory of append-only files with their manifest.
@@ -28,7 +30,8 @@ impl Form {
             Form::Rdb => "RDB",
             Form::Json => "JSON",
             Form::Csv => "CSV",
-            Form::Commands => "commands",
+            Form::Commands => "append-only file",
+            Form::Typed => "typed commands",
             Form::Preamble => "append-only file with RDB preamble",
             Form::AofDir => "append-only directory",
         }
@@ -46,7 +49,7 @@ impl Form {
             [b'{', ..] => Some(Form::Json),
             [b'*', b'0'..=b'9', ..] | [b'#', b'T', b'S', b':', ..] => Some(Form::Commands),
             _ if csv::is_header(line) => Some(Form::Csv),
-            _ => is_typed(text).then_some(Form::Commands),
+            _ => is_typed(text).then_some(Form::Typed),
         }
     }
 }
@@ -86,8 +89,8 @@ mod tests {
         assert_eq!(t(b"\xef\xbb\xbf \n{\"a\":1}"), Some(Form::Json));
         assert_eq!(t(b"*3\r\n$3\r\nSET"), Some(Form::Commands));
         assert_eq!(t(b"#TS:17\r\n*3\r\n"), Some(Form::Commands));
-        assert_eq!(t(b"# my data\n\n  set a 1\n"), Some(Form::Commands));
-        assert_eq!(t(b"HSET \"a b\" c d"), Some(Form::Commands));
+        assert_eq!(t(b"# my data\n\n  set a 1\n"), Some(Form::Typed));
+        assert_eq!(t(b"HSET \"a b\" c d"), Some(Form::Typed));
         assert_eq!(t(b"# x\nfile a.aof seq 1 type i\n"), Some(Form::AofDir));
         assert_eq!(t(b"database,type,key,expiry,index,field,value,field_expiry\n"), Some(Form::Csv));
         assert_eq!(t(b"key,value\na,1\n"), Some(Form::Csv));

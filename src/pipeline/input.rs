@@ -84,7 +84,7 @@ fn open_named(path: &Path, name: &str) -> Result<Input> {
         Form::Rdb => Reader::with_size(bytes, plain_size)?,
         Form::Json => Reader::new(json_as_dump(name, bytes)?)?,
         Form::Csv => Reader::new(csv_as_dump(name, bytes)?)?,
-        Form::Commands | Form::Preamble | Form::AofDir => {
+        Form::Commands | Form::Typed | Form::Preamble | Form::AofDir => {
             let name_of_it = name.to_owned();
             let load = move || Loaded::read_stream(&name_of_it, bytes, &start, from_now());
             Reader::new(commands_as_dump(load)?)?

@@ -23,7 +23,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-pub use aof::{AofFolder, Loaded, Start};
+pub use aof::{AofFolder, Loaded, Start, end_of_dump, form_of};
 pub use compose::{Composer, Report, Told, copy};
 pub use export::{Format, export};
 pub use forms::Form;
@@ -84,6 +84,8 @@ pub struct Meter {
     pub bytes: AtomicU64,
     /// Records that are on their way out.
     pub records: AtomicU64,
+    /// Keys that were not taken where they were to go.
+    pub refused: AtomicU64,
 }
 
 /// A batch with its place in the order and what came of it.

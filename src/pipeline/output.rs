@@ -42,6 +42,11 @@ impl Output {
         }
     }
 
+    /// What is open already, and can only be written to, such as a socket.
+    pub fn stream(name: &str, open: File) -> Output {
+        Output { name: name.to_owned(), place: Place::Stream(open) }
+    }
+
     /// What is written goes to another thread.
     pub(super) fn to_thread(sender: SyncSender<Message>) -> Output {
         Output { name: "pipe".to_owned(), place: Place::Pipe(sender) }
@@ -112,16 +117,26 @@ impl AofDir {
 
     /// The base file.
     pub fn base(&self) -> Result<Output> {
-        Output::create(Some(&self.folder.path().join(AofDir::BASE)), false)
+        self.file(AofDir::BASE)
     }
 
-    /// Adds what is lacking, and gives the directory its name.
+    /// A file of this name in it.
+    pub fn file(&self, name: &str) -> Result<Output> {
+        Output::create(Some(&self.folder.path().join(name)), false)
+    }
+
+    /// Adds what is lacking beside the base file, and gives the directory its name.
     pub fn finish(self) -> Result<()> {
         let (base, increment) = (AofDir::BASE, AofDir::INCREMENT);
+        self.file(increment)?.finish()?;
         let manifest = format!("file {base} seq 1 type b\nfile {increment} seq 1 type i\n");
+        self.finish_with("appendonly.aof.manifest", &manifest)
+    }
+
+    /// Adds the manifest, and gives the directory its name.
+    pub fn finish_with(self, manifest_name: &str, manifest: &str) -> Result<()> {
         let folder = self.folder.path();
-        std::fs::write(folder.join(increment), b"")
-            .and_then(|()| std::fs::write(folder.join("appendonly.aof.manifest"), manifest))
+        std::fs::write(folder.join(manifest_name), manifest)
             .and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)))
             .and_then(|()| self.entry.complete(|| std::fs::rename(folder, &self.path)))
             .map_err(|e| Error::from(e).in_input(&self.path.display().to_string()))?;

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::{
     Batch, Buffers, Dialect, Entry, Filter, KeyBuf, Kind, Origin, Record, Rewrite, Scratch, Target, library_name, slot,
 };
-use crate::rdb::{Carried, OnLoss, Options, Writer};
+use crate::rdb::{Carried, Frame, OnLoss, Options, Writer};
 
 /// What is done to records on their way into an RDB file.
 pub struct Plan {
@@ -28,6 +28,8 @@ pub struct Plan {
     /// The input stands for more or for less than the output: positions in a replication stream, counts of slots and
     /// the like are no longer true.
     pub changes_content: bool,
+    /// The input's hints on the sizes of databases go into an output that can't be given its own.
+    pub keeps_hints: bool,
     /// Keys are compared, so that none gets in twice.
     pub compares_keys: bool,
     /// Which of two keys with the same name goes in.
@@ -77,6 +79,7 @@ impl Plan {
             strip: Strip::default(),
             aux: Vec::new(),
             changes_content: false,
+            keeps_hints: false,
             compares_keys: true,
             conflict: Conflict::Error,
             checksum: true,
@@ -208,6 +211,11 @@ impl<'p> Recorder<'p> {
             Record::Entry(entry) => self.entry(entry, scratch, out),
             Record::Aux { name, .. } if self.skips_aux || !self.plan.keeps_aux(name) => Ok(()),
             Record::SlotInfo { .. } if self.plan.changes_content => Ok(()),
+            Record::ResizeDb { db, keys, expires } if self.plan.keeps_hints => {
+                Frame::hint(*db, *keys, *expires, &mut out.bytes);
+                out.items.push(Item { end: out.bytes.len(), what: What::Other });
+                Ok(())
+            }
             Record::ModuleAux { id, .. } if self.plan.strip.aux || self.plan.strip.takes(&id.name()) => Ok(()),
             other => match self.plan.rewrite.unmaskable_record(other) {
                 Some(what) => {

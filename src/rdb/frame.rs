@@ -93,6 +93,16 @@ impl Frame {
         self.sizes.insert(db, size);
     }
 
+    /// Appends a database with a hint on its size, for a version that knows such hints (7). The next key names its
+    /// database again.
+    pub fn hint(db: u64, keys: u64, expires: u64, out: &mut Vec<u8>) {
+        out.push(opcode::SELECTDB);
+        length::write(db, out);
+        out.push(opcode::RESIZEDB);
+        length::write(keys, out);
+        length::write(expires, out);
+    }
+
     /// Ends the file: appends its last bytes, and gives what is to be put into the room that was left.
     pub fn end(mut self, out: &mut Vec<u8>) -> Vec<Patch> {
         out.push(opcode::EOF);

@@ -46,6 +46,20 @@ pub struct AofFile {
     pub role: Role,
 }
 
+impl AofFile {
+    /// The line that names it in a manifest, with its end.
+    pub fn line(&self) -> String {
+        let letter = match self.role {
+            Role::Base => 'b',
+            Role::Increment => 'i',
+            Role::History => 'h',
+        };
+        let is_plain = self.name.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\''));
+        let name = if is_plain { self.name.clone() } else { text::quoted(self.name.as_bytes()) };
+        format!("file {name} seq {} type {letter}\n", self.seq)
+    }
+}
+
 /// A manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Manifest {
@@ -149,6 +163,8 @@ mod tests {
         let names: Vec<_> = manifest.loaded().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["a.2.base.rdb", "a b.2.incr.aof", "a.3.incr.aof"]);
         assert_eq!(manifest.files.len(), 4);
+        let lines: String = manifest.files.iter().map(AofFile::line).collect();
+        assert_eq!(Manifest::read(lines.as_bytes()).unwrap(), manifest);
     }
 
     #[test]

@@ -140,8 +140,13 @@ impl<R: Read> Commands<R> {
                 self.line.push(other);
                 return Err(Error::malformed("command: a line without end").at(start));
             }
-            // The last line of a file that was typed need not end; that of a frame must.
-            Some(other) => self.line.push(other),
+            // An annotation need not end, nor the last line of a file that was typed.
+            Some(other) => {
+                self.line.push(other);
+                if self.is_strict && self.line[0] != b'#' {
+                    return Err(Error::truncated().at(start));
+                }
+            }
         }
         if self.line.last() == Some(&b'\r') {
             self.line.pop();

@@ -5,7 +5,7 @@ use crate::codec::intset::Intset;
 use crate::codec::listpack::Listpack;
 use crate::codec::string::canonical_integer;
 use crate::codec::ziplist::Ziplist;
-use crate::codec::{Cursor, Item, Packed, Str};
+use crate::codec::{Cursor, Item, Packed, Str, double};
 use crate::error::Result;
 use crate::model::{Element, Kind, RdbType, Scratch, Value};
 
@@ -27,6 +27,16 @@ struct Found {
 impl MemoryModel {
     pub(super) fn collection(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
         use RdbType::*;
+        // Whoever loads a blob with more in it than its limits makes a table of it.
+        let limit = match (value.rdb_type, value.kind()) {
+            (SetIntset, _) => self.limits.intset_entries,
+            (_, Kind::Set) => self.limits.set_entries,
+            (_, Kind::Zset) => self.limits.zset_entries,
+            _ => self.limits.hash_entries,
+        };
+        if self.loaded && value.count(scratch)?.is_some_and(|count| count > limit) {
+            return self.elements_of(value, scratch);
+        }
         match value.rdb_type {
             SetIntset => self.intset(value),
             SetListpack if self.facts.server.redis(7, 2) => self.blob_of(value, 1, 0),
@@ -98,9 +108,11 @@ impl MemoryModel {
     fn elements_of(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
         let facts = self.facts;
         let count = value.count(scratch)?.unwrap_or(0);
-        let may_be_packed = self.may_be_packed(value) && count <= 512;
+        let limits = &self.limits;
+        let most = limits.hash_entries.max(limits.set_entries).max(limits.zset_entries).max(limits.intset_entries);
+        let may_be_packed = self.may_be_packed(value) && count <= most;
         self.expiries.clear();
-        let expiries = &mut self.expiries;
+        let (expiries, text) = (&mut self.expiries, &mut self.blob);
         let mut found = Found { all_integers: true, width: 2, ..Found::default() };
         value.each(scratch, |element| {
             found.elements += 1;
@@ -112,9 +124,9 @@ impl MemoryModel {
                 Element::Scored { member, score } => {
                     found.string(member, may_be_packed, facts.listpacks);
                     if may_be_packed {
-                        let mut text = Vec::new();
-                        crate::codec::double::write(score, &mut text);
-                        found.packed += entry_size(&text, facts.listpacks);
+                        text.clear();
+                        double::write(score, text);
+                        found.packed += entry_size(text, facts.listpacks);
                     }
                     found.table += facts.zset_member(member.len() as u64);
                 }

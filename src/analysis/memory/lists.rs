@@ -15,44 +15,53 @@ impl MemoryModel {
         let mut chain = Chain::default();
         match value.rdb_type {
             RdbType::ListQuicklist | RdbType::ListQuicklist2 => {
+                let containers = value.rdb_type == RdbType::ListQuicklist2;
                 for _ in 0..cur.length()? {
-                    let plain = value.rdb_type == RdbType::ListQuicklist2 && container(&mut cur)? == 1;
+                    let is_plain = containers && container(&mut cur)? == 1;
                     let blob = Self::take(&mut self.blob, &mut cur)?;
-                    if plain {
-                        chain.plain(blob.len() as u64);
-                    } else if value.rdb_type == RdbType::ListQuicklist2 {
-                        chain.packed(Packed::Listpack(Listpack::new(blob)?), blob.len(), true)?;
-                    } else {
-                        chain.packed(Packed::Ziplist(Ziplist::new(blob)?), blob.len(), false)?;
-                    }
-                    let bytes = self.facts.packed(chain.node);
-                    chain.blobs += bytes;
+                    let len = blob.len() as u64;
+                    let (count, largest) = match (is_plain, containers) {
+                        (true, _) => (1, len),
+                        (_, true) => items(Packed::Listpack(Listpack::new(blob)?))?,
+                        _ => items(Packed::Ziplist(Ziplist::new(blob)?))?,
+                    };
+                    chain.is_plain |= is_plain;
+                    chain.add(count, largest, self.facts.packed(len));
                 }
             }
             RdbType::ListZiplist => {
                 let blob = Self::take(&mut self.blob, &mut cur)?;
-                chain.packed(Packed::Ziplist(Ziplist::new(blob)?), blob.len(), false)?;
-                chain.blobs = self.facts.packed(chain.node);
+                let (count, largest) = items(Packed::Ziplist(Ziplist::new(blob)?))?;
+                chain.add(count, largest, self.facts.packed(blob.len() as u64));
             }
-            _ => {
-                for _ in 0..cur.length()? {
-                    let item = Self::take(&mut self.blob, &mut cur)?;
-                    let size = entry_size(item, self.facts.listpacks);
-                    if chain.nodes == 0 || chain.node + size > 8192 {
-                        chain.blobs += if chain.nodes == 0 { 0 } else { self.facts.packed(chain.node) };
-                        chain.nodes += 1;
-                        chain.node = if self.facts.listpacks { 7 } else { 11 };
-                    }
-                    chain.node += size;
-                    chain.elements += 1;
-                    chain.largest = chain.largest.max(item.len() as u64);
-                    chain.links += self.facts.text(item.len() as u64);
-                }
-                chain.blobs += self.facts.packed(chain.node);
-            }
+            _ => self.items_of(&mut cur, &mut chain)?,
         }
         cur.finish("list")?;
         Ok(self.chain(value, &chain))
+    }
+
+    /// The items of a list that stand one by one, as a server puts them into nodes.
+    fn items_of(&mut self, cur: &mut Cursor<'_>, chain: &mut Chain) -> Result<()> {
+        /// The default size of a node.
+        const NODE: u64 = 8192;
+        let empty = if self.facts.listpacks { 7 } else { 11 };
+        let (mut node, mut count, mut longest) = (empty, 0, 0);
+        for _ in 0..cur.length()? {
+            let item = Self::take(&mut self.blob, cur)?;
+            let size = entry_size(item, self.facts.listpacks);
+            if count > 0 && node + size > NODE {
+                chain.add(count, longest, self.facts.packed(node));
+                (node, count) = (empty, 0);
+            }
+            node += size;
+            count += 1;
+            longest = longest.max(item.len() as u64);
+            chain.texts += self.facts.text(item.len() as u64);
+        }
+        if count > 0 {
+            chain.add(count, longest, self.facts.packed(node));
+        }
+        Ok(())
     }
 
     fn chain(&self, value: Value<'_>, chain: &Chain) -> Part {
@@ -68,7 +77,7 @@ impl MemoryModel {
             self.facts.of_struct(list) + self.facts.of_struct(node) * chain.nodes + chain.blobs
         } else if value.rdb_type == RdbType::List {
             // A list node with an object and its string for each item.
-            48 + chain.elements * (DICT_ENTRY + 16) + chain.links
+            48 + chain.elements * (DICT_ENTRY + 16) + chain.texts
         } else {
             chain.blobs
         };
@@ -84,29 +93,19 @@ struct Chain {
     largest: u64,
     /// All nodes' blobs.
     blobs: u64,
-    /// The last node's blob.
-    node: u64,
+    /// A node is a single large item.
     is_plain: bool,
-    /// The items' strings.
-    links: u64,
+    /// All items as strings of their own.
+    texts: u64,
 }
 
 impl Chain {
-    fn plain(&mut self, len: u64) {
-        self.nodes += 1;
-        self.elements += 1;
-        self.largest = self.largest.max(len);
-        self.node = len;
-        self.is_plain = true;
-    }
-
-    fn packed(&mut self, list: Packed<'_>, len: usize, _listpack: bool) -> Result<()> {
-        let (count, largest) = items(list)?;
+    /// Adds a node.
+    fn add(&mut self, count: u64, largest: u64, bytes: u64) {
         self.nodes += 1;
         self.elements += count;
         self.largest = self.largest.max(largest);
-        self.node = len as u64;
-        Ok(())
+        self.blobs += bytes;
     }
 }
 

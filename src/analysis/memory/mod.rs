@@ -1,4 +1,10 @@
 //! How much memory a key takes in a server: what `MEMORY USAGE key SAMPLES 0` would say of it.
+//!
+//! The formulas follow what the servers' `objectComputeSize` and its successors count, and were held against servers of
+//! each generation, so they have their gaps, too: a table of expiries, the buckets of the key space and what an allocator
+//! adds to small structs are in none of them ([`MemoryModel::as_allocated`] and [`MemoryModel::keyspace`] have all that).
+//! What the file cannot tell: room that a string was given to grow, old buckets of a table that is still being rehashed,
+//! the heights of a skip list's nodes (their mean is taken), compressed nodes of lists, the values of modules.
 
 mod arrays;
 mod blocks;
@@ -17,7 +23,7 @@ pub use server::{Allocator, Server};
 
 use crate::codec::string::canonical_integer;
 use crate::codec::{Cursor, Str};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Entry, Kind, Limits, RdbType, Scratch, Value};
 
 use blocks::Facts;
@@ -121,12 +127,16 @@ impl MemoryModel {
     }
 
     fn string(&mut self, value: Value<'_>, key: u64, slots: u64) -> Result<Usage> {
+        /// Three bytes of LZF are 264 bytes at most.
+        const BEST_RATIO: u64 = 88;
         let mut cur = Cursor::new(value.bytes);
         let (len, is_integer) = match Str::read(&mut cur)? {
             Str::Int(n) => (itoa::Buffer::new().format(n).len() as u64, true),
-            // The longest integers have 20 characters.
-            Str::Raw(text) => (text.len() as u64, text.len() <= 20 && canonical_integer(text).is_some()),
-            Str::Lzf { len, .. } => (len, false),
+            Str::Raw(text) => (text.len() as u64, canonical_integer(text).is_some()),
+            Str::Lzf { packed, len } if len / BEST_RATIO <= packed.len() as u64 => (len, false),
+            Str::Lzf { len, .. } => {
+                return Err(Error::malformed(format!("string: compressed to less than {len} bytes can be")));
+            }
         };
         cur.finish("string")?;
         let bytes = if is_integer { self.facts.object(key, slots) } else { self.facts.string(key, slots, len) };

@@ -17,14 +17,14 @@ impl MemoryModel {
     pub(super) fn vector_set(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
         let facts = self.facts;
         let mut part = Part::default();
-        let (mut index, mut nodes, mut strings) = (INDEX, 0, 0);
+        let (mut index, mut nodes, mut strings) = (0_u64, 0, 0);
         // A server that loads the set has its elements in the opposite order.
         let mut first_sampled = 0;
         value.each(scratch, |element| {
             match element {
                 Element::VectorHead(head) => {
                     nodes = head.count;
-                    index += of_head(&head);
+                    index = of_head(&head).saturating_add(INDEX);
                     first_sampled = if self.loaded { head.count.saturating_sub(SAMPLED) } else { 0 };
                 }
                 Element::Vector(element) => {
@@ -40,7 +40,7 @@ impl MemoryModel {
             Ok(())
         })?;
         let strings = if nodes <= SAMPLED { strings } else { strings / SAMPLED * nodes };
-        part.bytes = (index + strings) as f64 - facts.head_of_module() as f64;
+        part.bytes = index as f64 + strings as f64 - facts.head_of_module() as f64;
         Ok(part)
     }
 
