@@ -28,7 +28,7 @@ pub use compose::{Composer, Report, Told, copy};
 pub use export::{Format, export};
 pub use forms::Form;
 pub use input::{Input, TextInput, name_of, open, open_text};
-pub use output::{AofDir, Output};
+pub use output::{AofDir, Output, scratch_file};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
 pub use unfinished::discard_unfinished;
