@@ -67,7 +67,7 @@ impl Writer {
     fn element_rows(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
         let Writer { start, index, .. } = self;
         start.clear();
-        begin(entry, start);
+        begin(entry.db, &entry.value.type_name(), entry.key, start);
         time(entry.expiry, start);
         start.push(b',');
         let is_list = entry.value.kind() == Kind::List;
@@ -85,30 +85,67 @@ impl Writer {
 }
 
 /// Database, type and key, each with its comma.
-fn begin(entry: &Entry<'_>, out: &mut Vec<u8>) {
-    integer(entry.db, out);
+fn begin(db: u64, type_name: &str, key: &[u8], out: &mut Vec<u8>) {
+    integer(db, out);
     out.push(b',');
-    out.extend_from_slice(entry.value.type_name().as_bytes());
+    out.extend_from_slice(type_name.as_bytes());
     out.push(b',');
-    string(entry.key, out);
+    string(key, out);
     out.push(b',');
 }
 
 fn key_row(entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
-    begin(entry, out);
-    integer(entry.size, out);
-    out.push(b',');
-    out.extend_from_slice(entry.value.encoding().as_bytes());
-    out.push(b',');
-    let count = entry.value.count(scratch)?;
-    optional(count, out);
-    out.push(b',');
-    let longest = if entry.value.kind() == Kind::String { count } else { longest(entry.value, scratch)? };
-    optional(longest, out);
-    out.push(b',');
-    time(entry.expiry, out);
-    out.push(b'\n');
+    let elements = entry.value.count(scratch)?;
+    let longest = if entry.value.kind() == Kind::String { elements } else { longest(entry.value, scratch)? };
+    KeyRow {
+        db: entry.db,
+        type_name: &entry.value.type_name(),
+        key: entry.key,
+        size: entry.size,
+        encoding: entry.value.encoding(),
+        elements,
+        longest,
+        expiry: entry.expiry,
+    }
+    .write(out);
     Ok(())
+}
+
+/// What stands in the row of a key.
+pub struct KeyRow<'a> {
+    /// The database.
+    pub db: u64,
+    /// What TYPE answers.
+    pub type_name: &'a str,
+    /// The key.
+    pub key: &'a [u8],
+    /// Its bytes: in the file, or in memory.
+    pub size: u64,
+    /// The encoding.
+    pub encoding: &'a str,
+    /// Elements, or the length of a string; `None` for opaque values.
+    pub elements: Option<u64>,
+    /// Bytes of the longest element.
+    pub longest: Option<u64>,
+    /// Unix time in ms.
+    pub expiry: Option<i64>,
+}
+
+impl KeyRow<'_> {
+    /// Appends the row.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        begin(self.db, self.type_name, self.key, out);
+        integer(self.size, out);
+        out.push(b',');
+        out.extend_from_slice(self.encoding.as_bytes());
+        out.push(b',');
+        optional(self.elements, out);
+        out.push(b',');
+        optional(self.longest, out);
+        out.push(b',');
+        time(self.expiry, out);
+        out.push(b'\n');
+    }
 }
 
 /// The length of the longest element: item, member, name or value. `None` for what only a module or fork understands.

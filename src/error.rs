@@ -211,6 +211,12 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Io(e) if e.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// The same without the name of the input, for whoever says that in another place.
+    pub fn without_input(mut self) -> Error {
+        self.0.input = None;
+        self
+    }
+
     /// Whether the input is damaged, as opposed to unknown to us or out of reach.
     pub fn is_damage(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Truncated | ErrorKind::Malformed(_) | ErrorKind::Checksum { .. })

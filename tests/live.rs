@@ -118,7 +118,7 @@ pub(crate) struct Server {
 }
 
 /// A server's process. It ends when this is dropped, and also when the whole test program is killed.
-struct Life {
+pub(crate) struct Life {
     keeper: Child,
     stdin: Option<ChildStdin>,
 }
@@ -133,7 +133,7 @@ const WATCHFUL_KEEPER: &str = r#"trap '' INT TERM HUP; "$@" < /dev/null & p=$!
 const ENDED: &str = "[the server has ended]";
 
 impl Life {
-    fn begin(program: &Path, settings: &[OsString], log: &Path) -> Life {
+    pub(crate) fn begin(program: &Path, settings: &[OsString], log: &Path) -> Life {
         Life::kept_by(KEEPER, program, settings, log)
     }
 

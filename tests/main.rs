@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod aof;
+mod browser;
 mod check;
 mod commands;
 mod corpus;
@@ -27,12 +28,14 @@ mod live;
 mod load;
 mod man;
 mod matrix;
+mod memory;
 mod memory_model;
 mod output;
 mod readme;
 mod refused;
 mod repair;
 mod replication;
+mod report;
 mod sample;
 mod server;
 mod tables;

@@ -198,6 +198,14 @@ fn lines(ran: &crate::harness::Ran) -> Vec<String> {
 }
 
 #[test]
+fn commands_behind_the_end_are_told_not_dropped_in_silence() {
+    let bytes = [tutorial(), b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n".to_vec()].concat();
+    let (ran, written) = repair(&bytes, &[]);
+    assert!(ran.code == Some(1) && ran.out().contains("commands of an append-only file follow it"), "{ran}");
+    assert_eq!(keys(&written).len(), 11);
+}
+
+#[test]
 fn hostile_bytes_neither_hang_nor_crash_it() {
     let header = b"REDIS0011".to_vec();
     for fill in [b"\0".repeat(1 << 20), b"\x02\x01a\x80\x0f\xff\xff\xff\0\0\0".repeat(1 << 16), b"\xff".repeat(1 << 20)]

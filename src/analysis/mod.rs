@@ -2,7 +2,9 @@
 
 mod compat;
 mod digest;
+pub mod footprint;
 mod memory;
+pub mod report;
 mod rows;
 mod summary;
 

@@ -55,7 +55,7 @@ pub struct Database {
 }
 
 /// A row of the table of types.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TypeKey {
     /// The kind of value.
     pub kind: Kind,
@@ -66,9 +66,22 @@ pub struct TypeKey {
 }
 
 impl TypeKey {
+    /// The row that an entry belongs to.
+    pub fn of(entry: &Entry<'_>) -> TypeKey {
+        TypeKey { kind: entry.value.kind(), module: entry.value.module(), encoding: entry.value.encoding() }
+    }
+
+    /// The type as TYPE names it.
+    pub fn type_name(&self) -> String {
+        match (self.kind, self.module) {
+            (Kind::Module, Some(id)) => id.name(),
+            (kind, _) => kind.name().to_owned(),
+        }
+    }
+
     /// Whether they are the same. Names of encodings are nearly always the same text in memory too.
     #[inline]
-    fn is(&self, other: &TypeKey) -> bool {
+    pub(super) fn is(&self, other: &TypeKey) -> bool {
         let (a, b) = (self.encoding, other.encoding);
         self.kind == other.kind && self.module == other.module && (std::ptr::eq(a, b) || a == b)
     }
@@ -110,12 +123,11 @@ impl Summary {
             self.with_meta += 1;
             self.features.key_meta = true;
         }
-        let module = entry.value.module();
-        if let Some(id) = module {
+        let key = TypeKey::of(entry);
+        if let Some(id) = key.module {
             self.modules.entry(id).or_default().values += 1;
         }
         self.features.note(entry.value.rdb_type);
-        let key = TypeKey { kind: entry.value.kind(), module, encoding: entry.value.encoding() };
         self.count(key, EncodingTally { keys: 1, bytes: entry.size });
     }
 

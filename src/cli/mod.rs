@@ -56,6 +56,13 @@ pub(crate) enum Outcome {
     No,
 }
 
+impl Outcome {
+    /// No, if either is.
+    pub(crate) fn and(self, other: Outcome) -> Outcome {
+        if self == Outcome::No { self } else { other }
+    }
+}
+
 /// Prints a message; if even that can't be done there is nobody to tell. What a server or a file put into it can move no
 /// cursor: control characters are shown as escapes.
 pub(crate) fn complain(message: &dyn std::fmt::Display) {

@@ -13,7 +13,9 @@ pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod man;
+pub(crate) mod memory;
 pub(crate) mod repair;
+pub(crate) mod report;
 pub(crate) mod split;
 
 use clap::{Parser, Subcommand};
@@ -60,6 +62,8 @@ enum Command {
     Import(import::Import),
     Convert(Box<convert::Convert>),
     Split(split::Split),
+    Memory(Box<memory::Memory>),
+    Report(Box<report::Report>),
     Load(Box<load::LoadArgs>),
     Dump(Box<dump::Dump>),
     Completions(completions::Completions),
@@ -82,6 +86,8 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),
         Command::Split(split) => split.run(common),
+        Command::Memory(memory) => memory.run(common),
+        Command::Report(report) => report.run(common),
         Command::Load(load) => load.run(common),
         Command::Dump(dump) => dump.run(common),
         Command::Completions(completions) => completions.run(),

@@ -207,6 +207,7 @@ fn report_json(report: &Report, listed: Vec<Value>) -> String {
         "restored": restored,
         "header": report.header,
         "closed": report.closed,
+        "commandsFollow": report.commands,
         "unreadable": report.unreadable.as_ref().map(Error::to_string),
         "lost": with(Fate::Lost),
         "dropped": with(Fate::Dropped),
@@ -238,6 +239,9 @@ fn report_text(report: &Report, name: &str, place: &str) -> String {
     }
     if !report.closed {
         line("it has no end: it was cut, or its end is damaged".into());
+    }
+    if report.commands {
+        line("only its RDB part is repaired; commands of an append-only file follow it".into());
     }
     let lost = [
         (report.lost, text::count(report.lost, "key")),

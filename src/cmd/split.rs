@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
-use rdbkit::model::{SLOTS, Target};
+use rdbkit::model::{Target, shard_ranges};
 use rdbkit::pipeline::{Composer, Destination, Division, Loss, open};
 use rdbkit::{Result, text};
 
@@ -74,13 +74,6 @@ impl DivisionArgs {
     }
 }
 
-/// The slots of each shard, rounded as redis-cli does.
-fn shard_ranges(shards: u16) -> Vec<RangeInclusive<u16>> {
-    let each = f64::from(SLOTS) / f64::from(shards);
-    let end = |i: u16| (f64::from(i + 1) * each - 1.0).round() as u16;
-    (0..shards).map(|i| if i == 0 { 0..=end(0) } else { end(i - 1) + 1..=end(i) }).collect()
-}
-
 impl Split {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let mut input = open(&self.file)?;
@@ -113,21 +106,5 @@ impl Split {
             cli::summarize(&report, &plan.target, &self.output.display().to_string());
         }
         Ok(Outcome::Yes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_are_those_of_redis_cli() {
-        assert_eq!(shard_ranges(3), [0..=5460, 5461..=10922, 10923..=16383]);
-        assert_eq!(shard_ranges(1), [0..=16383]);
-        for shards in 1..=1000 {
-            let ranges = shard_ranges(shards);
-            assert_eq!((*ranges[0].start(), *ranges[ranges.len() - 1].end()), (0, 16383));
-            assert!(ranges.windows(2).all(|pair| pair[0].end() + 1 == *pair[1].start()));
-        }
     }
 }

@@ -31,7 +31,7 @@ pub use record::{Entry, Eviction, KeyMeta, Record, SlotRanges};
 pub use repeats::{fingerprint, repeats};
 pub use rewrite::{DbMap, ElementBuf, KeyBuf, Mask, MaskBuf, Rename, Rewrite, TtlRule};
 pub use skip::{skip_value, skip_value_pre_ga};
-pub use slot::{SLOTS, slot};
+pub use slot::{SLOTS, shard_ranges, slot};
 pub use target::{REDIS_VERSIONS, Server, Target, newest_version_of};
 pub use types::{Kind, RdbType};
 pub use value::{Element, Scratch, Value};

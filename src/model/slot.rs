@@ -1,6 +1,6 @@
 //! Cluster slots: CRC16 of the key, or of the hash tag in it (`keyHashSlot`).
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// How many slots a cluster has.
 pub const SLOTS: u16 = 16384;
@@ -24,6 +24,13 @@ const TABLE: [u16; 256] = {
 /// The slot of a key: of what stands between the first `{` and the next `}`, unless that is nothing.
 pub fn slot(key: &[u8]) -> u16 {
     crc16(tag(key).map_or(key, |tag| &key[tag])) % SLOTS
+}
+
+/// The slots of each shard, of a cluster that has so many, rounded as redis-cli does.
+pub fn shard_ranges(shards: u16) -> Vec<RangeInclusive<u16>> {
+    let each = f64::from(SLOTS) / f64::from(shards);
+    let end = |i: u16| (f64::from(i + 1) * each - 1.0).round() as u16;
+    (0..shards).map(|i| if i == 0 { 0..=end(0) } else { end(i - 1) + 1..=end(i) }).collect()
 }
 
 /// Where a key's hash tag stands: what decides its slot, between the braces.
@@ -53,5 +60,16 @@ mod tests {
         assert_eq!(slot(b""), 0);
         assert_eq!(slot(b"{}x"), crc16(b"{}x") % SLOTS);
         assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
+    }
+
+    #[test]
+    fn shards_are_those_of_redis_cli() {
+        assert_eq!(shard_ranges(3), [0..=5460, 5461..=10922, 10923..=16383]);
+        assert_eq!(shard_ranges(1), [0..=16383]);
+        for shards in 1..=1000 {
+            let ranges = shard_ranges(shards);
+            assert_eq!((*ranges[0].start(), *ranges[ranges.len() - 1].end()), (0, 16383));
+            assert!(ranges.windows(2).all(|pair| pair[0].end() + 1 == *pair[1].start()));
+        }
     }
 }

@@ -129,6 +129,8 @@ pub struct Report {
     pub header: Option<String>,
     /// Whether the input ends with its end mark.
     pub closed: bool,
+    /// Whether commands of an append-only file follow it, which are not in the output.
+    pub commands: bool,
     /// Why the input could not be read further.
     pub unreadable: Option<Error>,
 }
@@ -136,7 +138,7 @@ pub struct Report {
 impl Report {
     /// Whether something was lost.
     pub fn is_loss(&self) -> bool {
-        self.lost + self.gaps > 0 || !self.closed || self.unreadable.is_some() || self.missing() > 0
+        self.lost + self.gaps > 0 || !self.closed || self.commands || self.unreadable.is_some() || self.missing() > 0
     }
 
     /// Keys that the databases are said to have had beyond those that are kept or were left out for nothing.
@@ -230,7 +232,8 @@ impl Repair {
         })
         .1?;
         let mut report = stitcher.end()?;
-        report.closed = salvager.ending() == Some(Ending::Closed);
+        report.closed = salvager.ending() != Some(Ending::Cut);
+        report.commands = salvager.ending() == Some(Ending::Commands);
         report.unreadable = salvager.read_error();
         Ok(report)
     }

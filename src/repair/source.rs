@@ -82,7 +82,11 @@ impl Opened {
     }
 
     pub(super) fn salvager(self, max_record: usize) -> Salvager {
-        Salvager::new(self.bytes, self.origin, self.head, self.plain_size, max_record)
+        let mut salvager = Salvager::new(self.bytes, self.origin, self.head, self.plain_size, max_record);
+        if self.seal == Seal::Right {
+            salvager.trust();
+        }
+        salvager
     }
 }
 

@@ -80,6 +80,16 @@ impl MemoryModel {
         }
     }
 
+    /// The server and its allocator, in words.
+    pub fn name(&self) -> String {
+        let allocator = match self.facts.allocator {
+            Allocator::Jemalloc => "jemalloc",
+            Allocator::JemallocSystem | Allocator::JemallocSystemPaged => "the system's jemalloc",
+            Allocator::Libc => "libc",
+        };
+        format!("{} with {allocator}", self.facts.server)
+    }
+
     /// What keys will take in the server when it has loaded the file: in the encodings that it gives them, whatever
     /// those in the file are.
     pub fn after_load(mut self) -> MemoryModel {

@@ -8,7 +8,7 @@ const BUCKET_ENTRIES: u64 = 7;
 /// Bytes of such a bucket.
 const BUCKET: u64 = 64;
 /// Bytes of Valkey's `hashtable`.
-const HASHTABLE: u64 = 80;
+pub(super) const HASHTABLE: u64 = 80;
 
 impl Facts {
     /// An empty table with the buckets for `n` entries, without what the entries themselves take.

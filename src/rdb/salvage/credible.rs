@@ -16,6 +16,9 @@ use crate::model::{Dialect, Element, Origin, RdbType, Scratch, Value};
 /// The evidence that makes a chain of records credible.
 pub(super) const SURE: u32 = 48;
 
+/// Databases of a server that is not told otherwise.
+pub(super) const DATABASES: u64 = 16;
+
 /// The evidence that is enough where the end of the file follows.
 const ENOUGH: u32 = 20;
 
@@ -125,10 +128,15 @@ impl Judge {
 
     /// Whether the database that a record names, and behind which bytes go on at `next`, is likely: servers write a size
     /// hint behind each, and have 16 unless they are told otherwise.
-    pub(super) fn hinted(&self, bytes: &[u8], next: usize, db: u64) -> bool {
-        const USUAL: u64 = 16;
+    pub(super) fn hinted(version: u32, bytes: &[u8], next: usize, db: u64) -> bool {
+        const FIRST_WITH_HINTS: u32 = 7;
         let is_hinted = bytes.get(next) == Some(&opcode::RESIZEDB);
-        is_hinted || db < USUAL || !self.habits.first_bytes[opcode::RESIZEDB as usize] || next >= bytes.len()
+        is_hinted || db < DATABASES || version < FIRST_WITH_HINTS || next >= bytes.len()
+    }
+
+    /// Whether there was a key so far.
+    pub(super) fn has_seen_keys(&self) -> bool {
+        self.habits.keys > 0
     }
 
     /// Learns from a sound record.

@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use super::measure::{Measure, Unit};
 use super::reader::key_at;
-use crate::codec::{Cursor, opcode};
+use crate::codec::{Cursor, Str, opcode};
 use crate::error::Error;
-use crate::model::{Batch, Mark, Origin};
+use crate::model::{Batch, Mark, Origin, RdbType};
 use credible::{Chain, Judge, SURE};
 
 /// Bytes of the file in a batch, unless a single record is larger.
@@ -54,6 +54,8 @@ pub struct Gap {
 pub enum Ending {
     /// With the end mark and whatever checksum.
     Closed,
+    /// So, and commands of an append-only file follow.
+    Commands,
     /// Without them.
     Cut,
 }
@@ -76,6 +78,7 @@ pub struct Salvager {
     read_error: Option<Error>,
     ending: Option<Ending>,
     suspicious: bool,
+    trusting: bool,
 }
 
 struct NextGap {
@@ -143,7 +146,13 @@ impl Salvager {
             read_error: None,
             ending: None,
             suspicious: false,
+            trusting: false,
         }
+    }
+
+    /// Takes every database for what the input says: its checksum is right.
+    pub fn trust(&mut self) {
+        self.trusting = true;
     }
 
     /// Looks into every record for others that it may have swallowed: slow, and only for files that are known to lack
@@ -197,11 +206,7 @@ impl Salvager {
             }
             if sound > 0 || is_end {
                 self.give(batch, &measured, sound);
-            }
-            if is_end {
-                self.ending = Some(Ending::Closed);
-            }
-            if sound > 0 || is_end {
+                self.ending = is_end.then(|| self.how_it_ends());
                 return !gaps.is_empty() || !batch.is_empty();
             }
         }
@@ -226,7 +231,9 @@ impl Salvager {
                 Ok(Unit::Eof) if !self.at_end && cur.rest().len() <= 64 => break Stop::Short,
                 Ok(Unit::Eof) => break Stop::Damage(Error::malformed("end mark: it is not the end")),
                 Ok(Unit::Record { .. })
-                    if bytes[start] == opcode::SELECTDB && !self.judge.hinted(bytes, cur.pos(), self.measure.db) =>
+                    if !self.trusting
+                        && bytes[start] == opcode::SELECTDB
+                        && !Judge::hinted(self.measure.origin.version, bytes, cur.pos(), self.measure.db) =>
                 {
                     break Stop::Damage(Error::malformed("database: its number is none that the file has"));
                 }
@@ -275,6 +282,14 @@ impl Salvager {
             None | Some([]) => self.at_end,
             Some([b'*' | b'#', ..]) => true,
             Some(more) => self.at_end && more.len() == 40 && more.iter().all(u8::is_ascii_hexdigit),
+        }
+    }
+
+    /// What follows the end mark that the buffer begins with.
+    fn how_it_ends(&self) -> Ending {
+        match self.buf[..self.have].get(1 + trailer(&self.measure.origin)) {
+            Some(b'*' | b'#') => Ending::Commands,
+            _ => Ending::Closed,
         }
     }
 
@@ -409,6 +424,7 @@ impl Salvager {
     fn look_ahead(&mut self, why: Error) {
         let (mut at, mut scanned) = (1, 0);
         let mut why = Some(why);
+        let mut fields = self.fields_like_strings();
         self.judge.forget();
         loop {
             if at >= self.have {
@@ -419,6 +435,10 @@ impl Salvager {
             }
             let place = credible::Place { at, beyond: 0, before: 0, scanned, reach: self.reach() };
             match self.judge.chain(&self.measure, &self.buf[..self.have], place, self.at_end) {
+                Chain::Credible(_) if fields > 0 && self.buf[at] == RdbType::String.code() => {
+                    fields -= 1;
+                    at += 1;
+                }
                 Chain::Credible(bits) => {
                     return self.push_gap(at, why.take().unwrap_or_else(goes_on), Some(bits), false);
                 }
@@ -442,6 +462,28 @@ impl Salvager {
         self.ending = Some(Ending::Cut);
     }
 
+    /// How many fields of the hash that the buffer begins with lie behind its damage. Those of hashes with field expiries
+    /// look exactly like strings, if they do not expire: a zero, a name and a value.
+    fn fields_like_strings(&self) -> u64 {
+        let mut cur = Cursor::new(&self.buf[..self.have]);
+        let mut count = || {
+            let code = cur.u8()?;
+            Str::skip(&mut cur)?;
+            match RdbType::resolve(code, &self.measure.origin) {
+                Some(RdbType::HashMetadata) => drop(cur.take(8)?),
+                Some(RdbType::HashMetadataPreGa) => {}
+                _ => return Ok(0),
+            }
+            let mut left = cur.length()?;
+            while left > 0 && cur.length().and_then(|_| Str::skip(&mut cur)).and_then(|_| Str::skip(&mut cur)).is_ok() {
+                left -= 1;
+            }
+            Ok::<u64, Error>(left.saturating_sub(1))
+        };
+        // What can't even be counted is no such hash.
+        count().unwrap_or(0)
+    }
+
     /// Makes a gap of the first bytes of the buffer and goes on behind them.
     fn push_gap(&mut self, len: usize, why: Error, bits: Option<u32>, goes_on: bool) {
         let raw = self.buf[..len].to_vec();
@@ -458,8 +500,9 @@ impl Salvager {
             return None;
         }
         self.measure.db = match raw.last() {
-            Some(&db @ 0..64) => u64::from(db),
-            _ => self.measure.db + 1,
+            Some(&db) if u64::from(db) < credible::DATABASES => u64::from(db),
+            _ if self.judge.has_seen_keys() => (self.measure.db + 1).min(credible::DATABASES - 1),
+            _ => 0,
         };
         Some(self.measure.db)
     }
