@@ -4,10 +4,9 @@ mod words;
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
@@ -273,10 +272,9 @@ impl Replica {
 
     /// The same for one that must be told the length: the file is made first.
     fn send_spooled(&mut self, meter: &Arc<Meter>, write: Feed<'_>) -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("dump.rdb");
-        write(Output::create(Some(Path::new(&path)), false)?)?;
-        let mut file = File::open(&path)?;
+        let (output, mut file) = Output::spool()?;
+        write(output)?;
+        file.rewind()?;
         self.stream.write_all(&Framing::Length(file.metadata()?.len()).header()).map_err(broken_off)?;
         let mut chunk = vec![0; 256 << 10];
         loop {
