@@ -56,7 +56,7 @@ impl Browser {
 
     /// A command of the protocol; what it answers.
     fn try_send(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
-        let body = if method == "GET" { String::new() } else { body.to_string() };
+        let body = if method == "POST" { body.to_string() } else { String::new() };
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
