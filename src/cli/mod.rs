@@ -5,12 +5,14 @@ mod format;
 mod memory;
 mod rewrite;
 mod server;
+mod source;
 mod writing;
 
 pub(crate) use format::FormatArgs;
 pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
 pub(crate) use server::{ServerArgs, parse_duration};
+pub(crate) use source::{as_one, open_source, say_if_refused};
 pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
 
 use std::io::Write;
