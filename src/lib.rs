@@ -20,7 +20,7 @@
 //! | 2 | [`model`] | values, records, batches, the filter |
 //! | 3 | [`rdb`], [`json`], [`csv`], [`resp`] | one format each |
 //! | 4 | [`pipeline`] | inputs and outputs, threads, order |
-//! | 5 | [`analysis`], [`check`], [`live`] | what commands are for |
+//! | 5 | [`analysis`], [`check`], [`diff`], [`live`] | what commands are for |
 //! | 6 | [`repair`] | what is put together from those |
 //! | 7 | the binary | arguments, presentation, progress |
 //!
@@ -44,6 +44,7 @@ pub mod analysis;
 pub mod check;
 pub mod codec;
 pub mod csv;
+pub mod diff;
 pub mod error;
 pub mod json;
 pub mod live;

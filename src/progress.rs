@@ -102,7 +102,11 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
 fn show(bar: &ProgressBar, meter: &Meter, begun: Instant) {
     let keys = meter.records.load(Ordering::Relaxed);
     let rate = keys as f64 / begun.elapsed().as_secs_f64().max(0.001);
-    bar.set_message(format!("{} keys, {} keys/s", text::grouped(keys), text::grouped(rate as u64)));
+    let refused = match meter.refused.load(Ordering::Relaxed) {
+        0 => String::new(),
+        n => format!(", {} refused", text::grouped(n)),
+    };
+    bar.set_message(format!("{} keys, {} keys/s{refused}", text::grouped(keys), text::grouped(rate as u64)));
     bar.set_position(meter.bytes.load(Ordering::Relaxed));
 }
 

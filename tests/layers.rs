@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 7] = [
     &["model"],
     &["rdb", "json", "csv", "resp"],
     &["pipeline"],
-    &["analysis", "check", "live"],
+    &["analysis", "check", "diff", "live"],
     &["repair"],
 ];
 

@@ -8,6 +8,8 @@ mod commands;
 mod corpus;
 mod damage;
 mod deep;
+mod diff;
+mod digest;
 mod dump;
 mod dumps;
 mod export;

@@ -2,7 +2,7 @@
 
 use crate::harness::{folder, names, read, root, run};
 
-const COMMANDS: [&str; 7] = ["info", "keys", "get", "export", "check", "completions", "man"];
+const COMMANDS: [&str; 9] = ["info", "keys", "get", "export", "check", "diff", "digest", "completions", "man"];
 
 #[test]
 fn the_manual_pages_are_those_that_the_program_makes() {

@@ -38,7 +38,8 @@ fn the_sessions_of_the_readme_are_true() {
     assert!(ours.len() >= 4, "the README shows only {} commands", ours.len());
     for shown in ours {
         let ran = shell(&shown.command).go();
-        assert_eq!(ran.code, Some(0), "{ran}");
+        // 1 is an answer too.
+        assert!(matches!(ran.code, Some(0 | 1)), "{ran}");
         let lines: Vec<&str> = ran.out().lines().collect();
         let same = lines.len() == shown.output.len() && shown.output.iter().zip(&lines).all(|(s, l)| is_like(s, l));
         assert!(same, "the README shows\n{}\n\nbut: {ran}", shown.output.join("\n"));

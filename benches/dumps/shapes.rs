@@ -101,7 +101,7 @@ impl Maker {
             Shape::Collections => self.collection(i)?,
             Shape::Key => {
                 self.name("huge", i);
-                self.hash(whole / 64)?
+                self.hash(whole / 28)?
             }
             Shape::String => {
                 self.name("huge", i);

@@ -2,6 +2,7 @@
 
 pub(crate) mod aof;
 mod format;
+mod ignore;
 mod memory;
 mod rewrite;
 mod server;
@@ -9,6 +10,7 @@ mod source;
 mod writing;
 
 pub(crate) use format::FormatArgs;
+pub(crate) use ignore::IgnoreArgs;
 pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
 pub(crate) use server::{ServerArgs, parse_duration};
@@ -73,6 +75,13 @@ pub(crate) fn warn_of_commands(input: &Input) {
         let what = text::count(bytes, "byte");
         complain(&format!("{}: only its RDB part was read; {what} of commands follow it", input.name));
     }
+}
+
+/// Bytes as backups have them: a JSON string, or an object with their base64 where they are no text.
+pub(crate) fn json_bytes(bytes: &[u8]) -> serde_json::Value {
+    let mut line = Vec::new();
+    rdbkit::json::write_string(bytes, &mut line);
+    serde_json::from_slice(&line).unwrap_or_default()
 }
 
 /// Now, as Unix time in ms.

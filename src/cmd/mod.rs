@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod diff;
+pub(crate) mod digest;
 pub(crate) mod dump;
 pub(crate) mod export;
 pub(crate) mod get;
@@ -51,6 +53,8 @@ enum Command {
     Get(get::Get),
     Export(export::Export),
     Check(check::Check),
+    Digest(digest::Digest),
+    Diff(diff::Diff),
     Repair(repair::RepairCommand),
     Import(import::Import),
     Convert(Box<convert::Convert>),
@@ -70,6 +74,8 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Get(get) => get.run(common),
         Command::Export(export) => export.run(common),
         Command::Check(check) => check.run(common),
+        Command::Digest(digest) => digest.run(common),
+        Command::Diff(diff) => diff.run(common),
         Command::Repair(repair) => repair.run(common),
         Command::Import(import) => import.run(common),
         Command::Convert(convert) => convert.run(common),

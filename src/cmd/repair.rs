@@ -1,8 +1,10 @@
 //! `rdbkit repair`: a sound dump of all that is left of a damaged one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use rdbkit::check::aof::{self, Survey};
 use rdbkit::pipeline::Output;
 use rdbkit::repair::{Duplicates, Fate, Left, Quarantine, Repair, Repairs, Report, Seal};
 use rdbkit::{Error, Result, text};
@@ -18,6 +20,9 @@ use crate::progress::Progress;
 /// 'check --deep' sees it, is kept. A damaged value is left out; behind bytes that make no sense, the next place is
 /// looked for from which several credible records follow. The output has its end, true size hints and a right checksum.
 ///
+/// An append-only file, or an appendonlydir, is copied up to the last command that is whole and not within an unfinished
+/// transaction, into a new file or directory; increments behind the damage are left out.
+///
 /// What is left out is listed on standard output, each with its bytes and the reason, and stays in --quarantine byte for
 /// byte. Exit status: 0 nothing was lost, 1 something was, 2 trouble.
 #[derive(Args)]
@@ -26,6 +31,7 @@ use crate::progress::Progress;
   rdbkit repair dump.rdb -o repaired.rdb --quarantine lost.ndjson
   rdbkit repair dump.rdb -o repaired.rdb --duplicates rename --salvage-elements
   rdbkit repair --json dump.rdb -o repaired.rdb | jq '.lost[].key'
+  rdbkit repair appendonlydir -o repaired-aof
   rdbkit check --deep repaired.rdb")]
 pub(crate) struct RepairCommand {
     /// The dump; '-' for standard input, whose checksum can't be asked
@@ -68,8 +74,11 @@ enum DuplicatesName {
 
 impl RepairCommand {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let repair = Repair::open(&self.file, self.repairs())?;
         let mut out = Output::create(None, false)?;
+        if let Some(survey) = aof::survey(&self.file, &Arc::default())? {
+            return self.append_only(&survey, &mut out);
+        }
+        let repair = Repair::open(&self.file, self.repairs())?;
         let mut output = Output::create(Some(&self.output), self.force)?;
         let mut quarantine = match &self.quarantine {
             Some(path) => Some(Quarantine::create(path, self.force)?),
@@ -99,6 +108,30 @@ impl RepairCommand {
         let told = if self.json { report_json(&report, listed) } else { report_text(&report, &name, &place) };
         out.put(told.as_bytes())?;
         Ok(if report.is_loss() { Outcome::No } else { Outcome::Yes })
+    }
+
+    /// Append-only files: copies that end where they stop being sound.
+    fn append_only(&self, survey: &Survey, out: &mut Output) -> Result<Outcome> {
+        let repaired = survey.repair(&self.output, self.force)?;
+        if self.json {
+            let lost = repaired.lost.iter().map(|(path, from, bytes, why)| {
+                json!({"file": path.display().to_string(), "offset": from, "bytes": bytes, "reason": why})
+            });
+            let report = json!({
+                "complete": repaired.lost.is_empty(),
+                "kept": {"size": repaired.kept},
+                "lost": lost.collect::<Vec<_>>(),
+            });
+            out.put(format!("{report}\n").as_bytes())?;
+        } else {
+            for (path, from, bytes, why) in &repaired.lost {
+                let bytes = text::count(*bytes, "byte");
+                out.put(format!("{}: lost from offset {from} on, {bytes}: {why}\n", path.display()).as_bytes())?;
+            }
+            let (place, kept) = (self.output.display(), text::bytes(repaired.kept));
+            out.put(format!("{place}: {kept} of append-only files\n").as_bytes())?;
+        }
+        Ok(if repaired.lost.is_empty() { Outcome::Yes } else { Outcome::No })
     }
 
     fn repairs(&self) -> Repairs {

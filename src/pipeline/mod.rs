@@ -30,7 +30,7 @@ pub use compose::{Composer, Report, Told, copy};
 pub use export::{Format, export};
 pub use forms::Form;
 pub use input::{Input, TextInput, name_of, open, open_text};
-pub use output::{AofDir, Output};
+pub use output::{AofDir, Output, scratch_file};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
 pub use sort::sorted;
@@ -88,6 +88,8 @@ pub struct Meter {
     pub bytes: AtomicU64,
     /// Records that are on their way out.
     pub records: AtomicU64,
+    /// Keys that were not taken where they were to go.
+    pub refused: AtomicU64,
 }
 
 /// A batch with its place in the order and what came of it.

@@ -90,6 +90,11 @@ impl Output {
     }
 }
 
+/// A temporary file without a name (below `TMPDIR`): it goes away with its handle, whatever ends the program.
+pub fn scratch_file() -> Result<File> {
+    Ok(tempfile::tempfile()?)
+}
+
 /// An append-only directory of 7.0 and later: a base file, an increment without commands, and the manifest. It gets its
 /// name when it is complete.
 pub struct AofDir {

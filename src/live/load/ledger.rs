@@ -108,6 +108,12 @@ impl<'l> Ledger<'l> {
         self.state().done = done;
     }
 
+    /// Keys that were not taken so far.
+    pub(super) fn not_taken(&self) -> u64 {
+        let Tally { refused, existed, .. } = self.tally();
+        refused + existed
+    }
+
     pub(super) fn tally(&self) -> Tally {
         self.state().tally
     }

@@ -15,6 +15,7 @@ mod verdict;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -222,6 +223,7 @@ impl Feed<'_, '_, '_> {
             |encoded| {
                 self.send(encoded);
                 self.keep_to_rate(begun);
+                meter.refused.store(self.crew.ledger.not_taken(), Ordering::Relaxed);
                 if last.elapsed() >= OFTEN {
                     last = Instant::now();
                     checkpoint(self.crew.ledger.done(), &self.crew.ledger.tally())?;

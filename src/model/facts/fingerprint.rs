@@ -41,6 +41,11 @@ impl Fingerprint {
         compared.all(|class| self.of(*class) == other.of(*class))
     }
 
+    /// The oldest layout of streams that has all that this fingerprint is made of.
+    pub fn layout(&self) -> Version {
+        self.layout
+    }
+
     /// The data that every version has: content, and expiries of fields and members.
     pub fn data(&self) -> u128 {
         combine([self.of(Class::Content), self.of(Class::Expiry)])

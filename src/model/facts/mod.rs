@@ -9,9 +9,13 @@
 //! has a [`Class`], a class has the layout that first had it, and values are compared by the classes that both know.
 
 mod fingerprint;
+mod ignore;
+mod loose;
 mod walk;
 
 pub use fingerprint::{Fingerprint, Fingerprinter, combine, hash};
+pub use ignore::Ignore;
+pub use loose::Loose;
 pub use walk::{FactScratch, entry_facts, value_facts};
 
 use crate::codec::stream::{StreamId, Version};
@@ -68,8 +72,6 @@ pub struct Fact<B> {
 pub enum Place<B> {
     /// The value as a whole: a string, a JSON text, bytes that only their server understands.
     Whole,
-    /// A property of the whole value, by the name that JSON backups give it.
-    Property(&'static str),
     /// An item of a list, a slot of an array, an item of a module's data.
     Index(u64),
     /// A member of a set or sorted set.
@@ -86,6 +88,8 @@ pub enum Place<B> {
     Entry(StreamId),
     /// A field of an entry, by its number.
     EntryField(StreamId, u64),
+    /// A property of the whole value, by the name that JSON backups give it.
+    Property(&'static str),
     /// A consumer group.
     Group(B),
     /// How many entries a group has read.

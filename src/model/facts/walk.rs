@@ -3,6 +3,7 @@
 use super::{Class, Fact, Place, Told};
 use crate::codec::module::{ModuleId, Tagged};
 use crate::codec::stream::{Meta, Part, StreamId};
+use crate::codec::string::canonical_integer;
 use crate::codec::{Cursor, vectorset};
 use crate::error::Result;
 use crate::model::record::Entry;
@@ -36,7 +37,8 @@ pub fn entry_facts(
     }
     if !entry.member_expiries.is_empty() {
         entry.each_member_expiry(|member, at| {
-            visit(Fact { class: Class::Expiry, place: Place::Expiry(member), told: Told::Bytes(at) })
+            let told = canonical_integer(at).map_or(Told::Bytes(at), Told::Time);
+            visit(Fact { class: Class::Expiry, place: Place::Expiry(member), told })
         })?;
     }
     Ok(())
