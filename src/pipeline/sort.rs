@@ -8,7 +8,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::sync::Arc;
 
 use super::pipe::produced;
-use super::{Input, Output};
+use super::{Input, Output, scratch_file};
 use crate::error::{Error, Result};
 use crate::model::{Element, Entry, Eviction, Kind, Origin, Record, Rewrite, Scratch, Target, Value, ValueBuf};
 use crate::rdb::{Carried, Frame, OnLoss, Options, Writer};
@@ -148,7 +148,7 @@ impl Sorter {
     /// Puts what is in memory into a file.
     fn spill(&mut self) -> Result<()> {
         self.lines.sort_unstable();
-        let mut file = BufWriter::with_capacity(256 << 10, tempfile::tempfile()?);
+        let mut file = BufWriter::with_capacity(256 << 10, scratch_file()?);
         self.lines.drain(..).try_for_each(|line| line.write(&mut file))?;
         let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;

@@ -4,10 +4,9 @@ mod words;
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
@@ -18,7 +17,7 @@ use super::info::Info;
 use super::reply::Reply;
 use super::url::Place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Meter, Output};
+use crate::pipeline::{Meter, Output, scratch_file};
 use crate::rdb::Framing;
 
 /// How often a server is asked how far it has come.
@@ -273,10 +272,9 @@ impl Replica {
 
     /// The same for one that must be told the length: the file is made first.
     fn send_spooled(&mut self, meter: &Arc<Meter>, write: Feed<'_>) -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("dump.rdb");
-        write(Output::create(Some(Path::new(&path)), false)?)?;
-        let mut file = File::open(&path)?;
+        let mut file = scratch_file()?;
+        write(Output::stream("a temporary file", file.try_clone()?))?;
+        file.rewind()?;
         self.stream.write_all(&Framing::Length(file.metadata()?.len()).header()).map_err(broken_off)?;
         let mut chunk = vec![0; 256 << 10];
         loop {
