@@ -297,3 +297,23 @@ fn servers_that_send_nonsense_or_nothing_end_it() {
     let said = run(["dump", "redis://127.0.0.1:1", "-o"]).args([dumped(&folder, "a.rdb")]).refuses();
     assert!(said.contains("no connection"), "{said}");
 }
+
+#[test]
+fn sorted_dumps_of_the_same_data_are_the_same_text() {
+    let mut servers = ["redis-7.0.15", "redis-7.0.15"].map(|name| loaded(name, &case("redis-7.0.15", "multidb")));
+    for (server, members) in servers.iter_mut().zip(["c a b", "b c a"]) {
+        server.ask("SELECT 0", &[]);
+        server.ask(&format!("SADD some:set {members}"), &[]);
+        for member in members.split(' ') {
+            server.ask("HSET some:hash", &[member.as_bytes(), &[b'v'; 100]]);
+        }
+    }
+    let text = |server: &Server, method: &str| {
+        run(["dump", "-q", &server.url(), "--sort", "--format", "ndjson", "--method", method]).ok().stdout
+    };
+    let first = text(&servers[0], "sync");
+    assert!(String::from_utf8_lossy(&first).contains(r#""value":["a","b","c"]"#));
+    assert!(first == text(&servers[1], "scan") && first == text(&servers[1], "sync"));
+    let info = must_parse(&run(["info", "--json", &servers[0].url()]).ok().stdout);
+    assert_eq!(info.at("keys").int() + 1, String::from_utf8_lossy(&first).lines().count() as i64 - 1);
+}

@@ -6,6 +6,7 @@ mod ignore;
 mod memory;
 mod rewrite;
 mod server;
+mod source;
 mod writing;
 
 pub(crate) use format::FormatArgs;
@@ -13,6 +14,7 @@ pub(crate) use ignore::IgnoreArgs;
 pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
 pub(crate) use server::{ServerArgs, parse_duration};
+pub(crate) use source::{as_one, open_source, say_if_refused};
 pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
 
 use std::io::Write;

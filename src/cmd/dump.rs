@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use rdbkit::live::Endpoint;
 use rdbkit::live::dump::{self, Method, Saved, Snapshot, Tally};
 use rdbkit::model::{Filter, Target};
-use rdbkit::pipeline::{Composer, Destination, Loss, Meter, Output, export};
+use rdbkit::pipeline::{Composer, Destination, Loss, Meter, Output, export, sorted};
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
 
@@ -18,13 +18,13 @@ use crate::progress::Progress;
 ///
 /// By replication where the server allows it: then it is of one moment, and byte for byte what the server sends a
 /// replica. Otherwise key by key (SCAN and DUMP), while the data go on changing: what needs no more than the right to
-/// read. The result is an RDB file, or JSON, NDJSON, CSV or commands, by --format or OUT's extension.
+/// read. Of a cluster, all masters are read at the same time into one file. The result is an RDB file, or JSON, NDJSON, CSV or commands, by --format or OUT's extension.
 #[derive(Args)]
 #[command(after_help = "Examples:
   rdbkit dump redis://localhost -o dump.rdb
   rdbkit dump rediss://backup:PASSWORD@db.example:6380 -o dump.rdb
   rdbkit dump redis://localhost --method scan --key 'user:*' -o users.rdb
-  rdbkit dump redis://localhost/2 -o db2.ndjson
+  rdbkit dump redis://localhost/2 -o fixture.ndjson --sort
   rdbkit dump unix:///run/redis.sock -o - | zstd > dump.rdb.zst")]
 pub(crate) struct Dump {
     /// The server: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, unix:///PATH. With /DB, only that database
@@ -35,6 +35,9 @@ pub(crate) struct Dump {
     /// Key by key: ask also how long ago or how often each key was used, as the server's eviction policy has it
     #[arg(long)]
     with_eviction: bool,
+    /// Sort by database and key, and the members of sets and hashes: two dumps of the same data are the same text
+    #[arg(long)]
+    sort: bool,
     /// Print a summary as one JSON object
     #[arg(long)]
     json: bool,
@@ -87,19 +90,16 @@ impl Dump {
             None => cli::rdb_output(&self.output)?,
         };
         let waiting = Progress::waiting("waiting for the server to begin", common.quiet);
-        let snapshot = dump::open(&endpoint, &self.options(&endpoint))?;
+        let endpoints = dump::masters(&endpoint)?;
+        let snapshots = dump::open_all(&endpoints, &self.options(&endpoint))?;
         drop(waiting);
-        if let Some(e) = &snapshot.refused {
-            cli::complain(&format!(
-                "{}: no replication ({}); reading key by key, which is not of one moment",
-                snapshot.name,
-                e.reason()
-            ));
-        }
-        let (name, method, tally) = (snapshot.name.clone(), snapshot.method, snapshot.tally.clone());
-        let done = self.write(snapshot, filter, format, output, common)?;
+        snapshots.iter().for_each(cli::say_if_refused);
+        let name = endpoint.url().to_string();
+        let method = if snapshots.iter().all(|one| one.method == Method::Sync) { Method::Sync } else { Method::Scan };
+        let tallies: Vec<Arc<Tally>> = snapshots.iter().map(|snapshot| snapshot.tally.clone()).collect();
+        let done = self.write(&endpoint, snapshots, filter, format, output, common)?;
         let Some(done) = done else { return Ok(Outcome::No) };
-        self.tell(&done, &name, method, &tally, common)
+        self.tell(&done, &name, method, &tallies, common)
     }
 
     fn options(&self, endpoint: &Endpoint) -> dump::Options {
@@ -130,7 +130,8 @@ impl Dump {
     /// Writes the snapshot. `None` where something would be lost that was not allowed to be.
     fn write(
         &self,
-        snapshot: Snapshot,
+        endpoint: &Endpoint,
+        mut snapshots: Vec<Snapshot>,
         filter: Filter,
         format: Option<rdbkit::pipeline::Format>,
         mut output: Output,
@@ -138,17 +139,28 @@ impl Dump {
     ) -> Result<Option<Done>> {
         let meter = Arc::new(Meter::default());
         let to_stdout = self.output.output.is_none();
-        let progress = match snapshot.size {
-            Some(size) => Progress::show(&meter, Some(size), common.quiet, to_stdout),
-            None => Progress::keys(&meter, snapshot.keys, common.quiet, to_stdout),
+        let keys = snapshots.iter().map(|snapshot| snapshot.keys).sum();
+        let size = snapshots.iter().map(|snapshot| snapshot.size).sum();
+        let show = |meter: &Arc<Meter>| match size {
+            Some(size) => Progress::show(meter, Some(size), common.quiet, to_stdout),
+            None => Progress::keys(meter, keys, common.quiet, to_stdout),
         };
-        if format.is_none() && snapshot.method == Method::Sync && filter.is_empty() && self.write.is_empty() {
-            let saved = dump::save(snapshot, output, &meter).map_err(nothing_written)?;
+        let changes = format.is_some() || self.sort || !filter.is_empty() || !self.write.is_empty();
+        if snapshots.len() == 1 && snapshots[0].method == Method::Sync && !changes {
+            let progress = show(&meter);
+            let saved = dump::save(snapshots.remove(0), output, &meter).map_err(nothing_written)?;
             drop(progress);
             return Ok(Some(self.saved(saved)));
         }
-        let name = snapshot.name.clone();
-        let mut input = snapshot.into_input(meter)?;
+        let name = endpoint.url().to_string();
+        let mut input = match snapshots.len() {
+            1 => snapshots.remove(0).into_input(meter)?,
+            _ => cli::as_one(endpoint, snapshots, common.threads())?,
+        };
+        if self.sort {
+            input = sorted(input)?;
+        }
+        let progress = show(&input.meter);
         if let Some(format) = format {
             let mut keys = 0;
             let written = export(&mut input, format, &filter, common.threads(), &mut output, &mut keys);
@@ -184,9 +196,10 @@ impl Dump {
         Done { keys: saved.keys, size: Some(saved.size), form }
     }
 
-    fn tell(&self, done: &Done, name: &str, method: Method, tally: &Tally, common: Common) -> Result<Outcome> {
-        let (gone, forbidden) = (tally.gone(), tally.forbidden());
-        let functions = tally.functions_forbidden();
+    fn tell(&self, done: &Done, name: &str, method: Method, tallies: &[Arc<Tally>], common: Common) -> Result<Outcome> {
+        let sum = |of: fn(&Tally) -> u64| tallies.iter().map(|tally| of(tally)).sum::<u64>();
+        let (gone, forbidden) = (sum(Tally::gone), sum(Tally::forbidden));
+        let functions = tallies.iter().any(|tally| tally.functions_forbidden());
         let way = if method == Method::Sync { "sync" } else { "scan" };
         if self.json {
             let report = json!({

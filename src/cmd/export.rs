@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rdbkit::pipeline::{Format, Output, export, open};
+use rdbkit::pipeline::{Format, Output, export};
 use rdbkit::{Result, text};
 
-use crate::cli::{self, Common, FilterArgs, FormatArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, FormatArgs, Outcome, OutputArgs, ServerArgs};
 use crate::progress::Progress;
 
 /// Write a dump as JSON, NDJSON, CSV or Redis commands
@@ -22,7 +22,7 @@ use crate::progress::Progress;
   rdbkit export dump.rdb --format resp --restore --key 'session:*' | redis-cli --pipe
   zstdcat dump.rdb.zst | rdbkit export - --format ndjson -o dump.ndjson")]
 pub(crate) struct Export {
-    /// The dump; '-' for standard input
+    /// The dump; '-' for standard input; or the URL of a live server
     file: PathBuf,
     /// Export even if the file's checksum is wrong
     #[arg(long)]
@@ -33,13 +33,15 @@ pub(crate) struct Export {
     output: OutputArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 impl Export {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let format = self.format.format(self.output.output.as_deref())?.unwrap_or(Format::Json);
         let filter = self.filter.filter()?;
-        let mut input = open(&self.file)?;
+        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
         if self.no_verify {
             input.reader.verify(false);

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use clap::Args;
 use rdbkit::codec::{double, stream::Part};
 use rdbkit::model::{Buffers, Element, Entry, Filter, Kind, Record, Scratch, Value};
-use rdbkit::pipeline::{Input, Output, open};
+use rdbkit::pipeline::{Input, Output};
 use rdbkit::{Error, Result, json, text};
 
-use crate::cli::{self, Common, FilterArgs, Outcome};
+use crate::cli::{self, Common, FilterArgs, Outcome, ServerArgs};
 use crate::progress::Progress;
 
 /// Show the value of one key as redis-cli would
@@ -25,7 +25,7 @@ use crate::progress::Progress;
   rdbkit get dump.rdb page:1 --raw > page.html
   rdbkit get dump.rdb --escaped '\\x00\\xffkey'")]
 pub(crate) struct Get {
-    /// The dump; '-' for standard input
+    /// The dump; '-' for standard input; or the URL of a live server
     file: PathBuf,
     /// The key
     #[arg(value_name = "KEY")]
@@ -44,6 +44,8 @@ pub(crate) struct Get {
     hex: bool,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 impl Get {
@@ -53,7 +55,7 @@ impl Get {
             true => unescape(&self.wanted.clone().into_vec())?,
             false => self.wanted.clone().into_vec(),
         };
-        let mut input = open(&self.file)?;
+        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
         let mut shown = Vec::new();
         let progress = Progress::of(&input, common.quiet, false);
         let found = find(&mut input, &key, &filter, |entry, scratch| self.show(entry, scratch, &mut shown));

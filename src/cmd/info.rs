@@ -6,12 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 use rdbkit::analysis::{Loadable, Summarized, Summary, lowest_redis, lowest_valkey, summarize};
 use rdbkit::check::aof::{self, Survey};
-use rdbkit::pipeline::{Form, Input, Output, open};
+use rdbkit::pipeline::{Form, Input, Output};
 use rdbkit::rdb::{Checksum, End};
 use rdbkit::{Result, text};
 use serde_json::{Value, json};
 
-use crate::cli::{self, Common, Outcome};
+use crate::cli::{self, Common, Outcome, ServerArgs};
 use crate::progress::Progress;
 use crate::table::Table;
 
@@ -27,11 +27,13 @@ use crate::table::Table;
   rdbkit info appendonlydir
   ssh backup cat dump.rdb.gz | rdbkit info -")]
 pub(crate) struct Info {
-    /// The dump; '-' for standard input
+    /// The dump; '-' for standard input; or the URL of a live server
     file: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 impl Info {
@@ -40,7 +42,7 @@ impl Info {
         if let Some(survey) = survey.as_ref().filter(|survey| !survey.is_sound()) {
             return self.damaged_aof(survey);
         }
-        let mut input = open(&self.file)?;
+        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
         let now = cli::now();
         let progress = Progress::of(&input, common.quiet, false);
         let found = summarize(&mut input, common.threads(), now);

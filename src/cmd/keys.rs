@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rdbkit::analysis::{KeyRow, Sort, rows, sorted_rows};
 use rdbkit::model::Eviction;
-use rdbkit::pipeline::{Output, open};
+use rdbkit::pipeline::Output;
 use rdbkit::{Result, json, text};
 
-use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs, ServerArgs};
 use crate::progress::Progress;
 use crate::table::Table;
 
@@ -28,7 +28,7 @@ use crate::table::Table;
   rdbkit keys dump.rdb --type hash --ttl none --format csv > hashes.csv
   rdbkit keys dump.rdb --key 'session:*' --ttl '<1h' --format ndjson | jq -r .key")]
 pub(crate) struct Keys {
-    /// The dump; '-' for standard input
+    /// The dump; '-' for standard input; or the URL of a live server
     file: PathBuf,
     /// The format; a table on a terminal and tsv elsewhere if not given
     #[arg(long, short, value_enum)]
@@ -48,6 +48,8 @@ pub(crate) struct Keys {
     model: MemoryArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,7 +75,7 @@ const COLUMNS: [&str; 9] = [">db", "key", "type", "encoding", ">elements", ">byt
 impl Keys {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let filter = self.filter.filter()?;
-        let mut input = open(&self.file)?;
+        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
         let on_terminal = self.output.output.is_none() && stdout().is_terminal();
         let format = self.format.unwrap_or(if on_terminal { Format::Table } else { Format::Tsv });

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::parts::{Destination, Parts, Tally, Written};
 use super::recorder::{Encoded, Loss, Plan, Recorder};
+use super::together::{Together, pump};
 use super::{Input, Meter, Output, Source, Work, run};
 use crate::codec::opcode;
 use crate::error::Result;
@@ -83,6 +84,30 @@ impl<'p> Composer<'p> {
         }
         let meter = input.meter.clone();
         self.run(&mut input.reader, threads, &meter, || Recorder::new(plan))
+    }
+
+    /// Adds several dumps that are read at the same time.
+    pub(super) fn add_together(&mut self, mut inputs: Vec<Input>, threads: NonZeroUsize) -> Result<()> {
+        let plan = self.plan;
+        for input in &mut inputs {
+            let is_first = self.begin()?;
+            let mut recorder = Recorder::new(plan);
+            recorder.skips_aux = !is_first;
+            let mut encoded = Encoded::default();
+            if let Some(head) = input.reader.take_head() {
+                recorder.batch(&head, &mut encoded)?;
+            }
+            self.take(&encoded)?;
+        }
+        std::thread::scope(|scope| {
+            let (give, mut together) = Together::new();
+            for input in inputs {
+                let give = give.clone();
+                scope.spawn(move || pump(input, &give));
+            }
+            drop(give);
+            self.run(&mut together, threads, &Meter::default(), || Recorder::new(plan))
+        })
     }
 
     pub(super) fn plan(&self) -> &'p Plan {

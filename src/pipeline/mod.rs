@@ -14,6 +14,8 @@ mod output;
 mod parts;
 mod pipe;
 mod recorder;
+mod sort;
+mod together;
 mod unfinished;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ pub use input::{Input, TextInput, name_of, open, open_text};
 pub use output::{AofDir, Output, scratch_file};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
+pub use sort::sorted;
+pub use together::together;
 pub use unfinished::discard_unfinished;
 
 use crate::error::Result;

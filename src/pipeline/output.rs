@@ -52,12 +52,6 @@ impl Output {
         Output { name: "pipe".to_owned(), place: Place::Pipe(sender) }
     }
 
-    /// A file without a name, for what is to be read again at once; it goes with its handles. They share one position.
-    pub fn spool() -> Result<(Output, File)> {
-        let file = tempfile::tempfile()?;
-        Ok((Output::stream("a temporary file", file.try_clone()?), file))
-    }
-
     /// Writes all of `bytes`; a failure names the output.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let written = match &mut self.place {

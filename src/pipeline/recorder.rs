@@ -319,3 +319,12 @@ impl Work for Recorder<'_> {
         self.records(batch, out)
     }
 }
+
+impl Work<Option<Batch>> for Recorder<'_> {
+    type Output = Encoded;
+
+    fn batch(&mut self, batch: &Option<Batch>, out: &mut Encoded) -> Result<()> {
+        out.clear();
+        batch.as_ref().map_or(Ok(()), |batch| self.records(batch, out))
+    }
+}

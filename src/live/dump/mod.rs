@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use save::{Saved, save};
 
+use super::cluster::Topology;
 use super::connection::Endpoint;
 use super::info::Info;
 use crate::error::{Error, ErrorKind, Result};
@@ -104,6 +105,30 @@ impl Snapshot {
 pub fn open(endpoint: &Endpoint, options: &Options) -> Result<Snapshot> {
     let begun = begin(endpoint, options);
     begun.map_err(|e| endpoint.name_it(e))
+}
+
+/// The masters of the cluster that a server belongs to, or only this server.
+///
+/// Errors: it can't be reached; slots that nobody serves.
+pub fn masters(endpoint: &Endpoint) -> Result<Vec<Endpoint>> {
+    let find = || {
+        let mut connection = endpoint.connect()?;
+        if !Info::ask(&mut connection)?.is_cluster() {
+            return Ok(vec![endpoint.clone()]);
+        }
+        let topology = Topology::ask(&mut connection, &endpoint.url().place)?;
+        Ok(topology.nodes.into_iter().map(|place| endpoint.at(place)).collect())
+    };
+    find().map_err(|e| endpoint.name_it(e))
+}
+
+/// Begins snapshots of several servers, all at the same time.
+pub fn open_all(endpoints: &[Endpoint], options: &Options) -> Result<Vec<Snapshot>> {
+    std::thread::scope(|scope| {
+        let opening: Vec<_> = endpoints.iter().map(|endpoint| scope.spawn(|| open(endpoint, options))).collect();
+        let joined = opening.into_iter().map(|thread| thread.join());
+        joined.map(|opened| opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 fn begin(endpoint: &Endpoint, options: &Options) -> Result<Snapshot> {

@@ -17,7 +17,7 @@ use super::info::Info;
 use super::reply::Reply;
 use super::url::Place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Meter, Output};
+use crate::pipeline::{Meter, Output, scratch_file};
 use crate::rdb::Framing;
 
 /// How often a server is asked how far it has come.
@@ -272,8 +272,8 @@ impl Replica {
 
     /// The same for one that must be told the length: the file is made first.
     fn send_spooled(&mut self, meter: &Arc<Meter>, write: Feed<'_>) -> Result<()> {
-        let (output, mut file) = Output::spool()?;
-        write(output)?;
+        let mut file = scratch_file()?;
+        write(Output::stream("a temporary file", file.try_clone()?))?;
         file.rewind()?;
         self.stream.write_all(&Framing::Length(file.metadata()?.len()).header()).map_err(broken_off)?;
         let mut chunk = vec![0; 256 << 10];
