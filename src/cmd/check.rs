@@ -8,11 +8,11 @@ use clap::Args;
 use rdbkit::check::aof::{self, Survey};
 use rdbkit::check::{Checks, Finding, Verdict, check};
 use rdbkit::model::Target;
-use rdbkit::pipeline::{Input, Output, open};
+use rdbkit::pipeline::{Input, Output};
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
 
-use crate::cli::{self, Common, FilterArgs, Outcome};
+use crate::cli::{self, Common, FilterArgs, Outcome, ServerArgs};
 use crate::progress::Progress;
 
 /// Walk a dump to its last byte and list every error
@@ -31,7 +31,7 @@ use crate::progress::Progress;
   rdbkit check --loadable-by valkey-8.1 dump.rdb
   rdbkit check --json dump.rdb | jq -r '.errors[].key'")]
 pub(crate) struct Check {
-    /// The dump, or an append-only file or appendonlydir; '-' for standard input
+    /// The dump, or an append-only file or appendonlydir; '-' for standard input; or the URL of a live server
     file: PathBuf,
     /// Look with a server's eyes, too: for what it refuses or what no server writes
     #[arg(long)]
@@ -47,6 +47,8 @@ pub(crate) struct Check {
     json: bool,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 impl Check {
@@ -57,7 +59,7 @@ impl Check {
         if let Some(survey) = aof::survey(&self.file, &meter)? {
             return self.append_only(&survey, &checks, common, &mut out);
         }
-        let mut input = match open(&self.file) {
+        let mut input = match cli::open_source(&self.file, &self.server, common.threads()) {
             Ok(input) => input,
             Err(e) if e.is_damage() => return self.damaged_at_once(&e, &mut out),
             Err(e) => return Err(e),

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rdbkit::diff::{Change, Options, Side, Totals, diff};
-use rdbkit::pipeline::{Output, open};
+use rdbkit::pipeline::Output;
 use rdbkit::{Error, Result};
 
 use self::present::{Lines, change_json, totals_json, totals_line};
-use crate::cli::{Common, FilterArgs, IgnoreArgs, Outcome, parse_ms};
+use crate::cli::{Common, FilterArgs, IgnoreArgs, Outcome, ServerArgs, open_source, parse_ms};
 use crate::progress::Progress;
 
 /// Show what differs between two data sets, whatever their forms
@@ -28,10 +28,11 @@ use crate::progress::Progress;
   rdbkit diff before.rdb after.rdb
   rdbkit diff master.rdb replica.rdb --ttl-tolerance 1s
   rdbkit diff dump.rdb backup.json.gz --summary
+  rdbkit diff redis://localhost fixture.ndjson && echo unchanged
   rdbkit diff a.rdb b.rdb --key 'user:*' --ignore ttl --elements 10
   rdbkit diff a.rdb b.rdb --json | jq -r 'select(.change == \"added\").key'")]
 pub(crate) struct Diff {
-    /// The first side
+    /// The first side: a file, or the URL of a live server
     a: PathBuf,
     /// The second side
     b: PathBuf,
@@ -57,6 +58,8 @@ pub(crate) struct Diff {
     also: Vec<Also>,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -72,7 +75,7 @@ impl Diff {
         }
         let options = self.options()?;
         let mut out = Output::create(None, false)?;
-        let (mut left, mut right) = (side(&self.a, common), side(&self.b, common));
+        let (mut left, mut right) = (self.side(&self.a, common), self.side(&self.b, common));
         let mut lines = Lines::new();
         let mut tell = |change: &Change| {
             if self.json {
@@ -100,19 +103,19 @@ impl Diff {
         })
     }
 
+    /// One side; what is no regular file can be read only once.
+    fn side<'s>(&'s self, place: &'s Path, common: Common) -> Side<'s> {
+        let again = place.is_file() || place.is_dir();
+        let mut progress = None;
+        Side::new(!again, move || {
+            let input = open_source(place, &self.server, common.threads())?;
+            // The bar of the reading before goes away.
+            drop(progress.replace(Progress::of(&input, common.quiet, true)));
+            Ok(input)
+        })
+    }
+
     fn ending(&self, totals: &Totals) -> String {
         if self.json { format!("{}\n", totals_json(totals)) } else { totals_line(totals, self.summary) }
     }
-}
-
-/// One side; what is no regular file can be read only once.
-fn side(path: &Path, common: Common) -> Side<'_> {
-    let again = path.is_file() || path.is_dir();
-    let mut progress = None;
-    Side::new(!again, move || {
-        let input = open(path)?;
-        // The bar of the reading before goes away.
-        drop(progress.replace(Progress::of(&input, common.quiet, true)));
-        Ok(input)
-    })
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rdbkit::analysis::{Digest as Sum, DigestOptions, Digests, digest};
-use rdbkit::pipeline::{Output, open};
+use rdbkit::pipeline::Output;
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
 
-use crate::cli::{self, Common, FilterArgs, IgnoreArgs, Outcome};
+use crate::cli::{self, Common, FilterArgs, IgnoreArgs, Outcome, ServerArgs};
 use crate::progress::Progress;
 use crate::table::Table;
 
@@ -27,9 +27,10 @@ use crate::table::Table;
   rdbkit digest dump.rdb
   rdbkit digest before.rdb after.json.gz                 the same number: the same data
   rdbkit digest dump.rdb --expect 5dee77cf3f56a1bb0e5a55ae66b1b0a2 && echo unchanged
+  rdbkit digest dump.rdb redis://localhost               before and after a migration
   rdbkit digest dump.rdb --by-prefix --ignore ttl")]
 pub(crate) struct Digest {
-    /// What to read; '-' for standard input. Several are read one after the other
+    /// What to read: files, '-' for standard input, URLs of live servers. Several are read one after the other
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Exit with 1 if a digest is not this one
@@ -48,6 +49,8 @@ pub(crate) struct Digest {
     ignore: IgnoreArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 impl Digest {
@@ -63,7 +66,7 @@ impl Digest {
         let mut out = Output::create(None, false)?;
         let mut outcome = Outcome::Yes;
         for file in &self.files {
-            let mut input = open(file)?;
+            let mut input = cli::open_source(file, &self.server, common.threads())?;
             let progress = Progress::of(&input, common.quiet, false);
             let digests = digest(&mut input, common.threads(), &options);
             drop(progress);

@@ -9,7 +9,7 @@ use rdbkit::analysis::report::{document, page};
 use rdbkit::pipeline::Output;
 
 use super::memory::{PrefixArgs, dissected, outcome};
-use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs, ServerArgs};
 
 /// Write a page with pictures and tables of what takes the memory
 ///
@@ -22,7 +22,7 @@ use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
   rdbkit report dump.rdb --key 'session:*' -o sessions.html --force
   ssh backup cat dump.rdb.gz | rdbkit report - > report.html")]
 pub(crate) struct Report {
-    /// The dump; '-' for standard input
+    /// The dump; '-' for standard input; or the URL of a live server
     file: PathBuf,
     #[command(flatten)]
     prefixes: PrefixArgs,
@@ -38,6 +38,8 @@ pub(crate) struct Report {
     model: MemoryArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// More prefixes than this a page does not show one by one.
@@ -53,7 +55,7 @@ impl Report {
             now: cli::now(),
         };
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let (name, dissected) = dissected(&self.file, &options, &self.model, common)?;
+        let (name, dissected) = dissected(&self.file, &options, &self.model, &self.server, common)?;
         // What is below a five-thousandth of the picture can't be seen in it.
         let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / 5000);
         let found = findings(&dissected, &outline);

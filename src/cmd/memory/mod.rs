@@ -10,10 +10,10 @@ use rdbkit::analysis::footprint::{
     Dissected, Lines, Measure, Options, Outline, Splitter, changes, dissect, findings, lines,
 };
 use rdbkit::analysis::report::document;
-use rdbkit::pipeline::{Output, open};
+use rdbkit::pipeline::Output;
 use rdbkit::{Error, Result, text};
 
-use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs};
+use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs, ServerArgs};
 use crate::progress::Progress;
 
 /// Show which keys, prefixes and types take the memory
@@ -32,7 +32,7 @@ use crate::progress::Progress;
   rdbkit memory today.rdb --compare yesterday.rdb             what grew
   rdbkit memory dump.rdb --folded | inferno-flamegraph > memory.svg")]
 pub(crate) struct Memory {
-    /// The dump; '-' for standard input
+    /// The dump; '-' for standard input; or the URL of a live server
     file: PathBuf,
     /// The format: tables, one JSON object, or a line for every key (csv, ndjson)
     #[arg(long, short, value_enum, default_value = "table")]
@@ -63,6 +63,8 @@ pub(crate) struct Memory {
     model: MemoryArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// How keys come apart into prefixes.
@@ -146,10 +148,10 @@ impl Memory {
             }
         }
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let (name, after) = dissected(&self.file, &options, &self.model, common)?;
+        let (name, after) = dissected(&self.file, &options, &self.model, &self.server, common)?;
         let mut outcome = outcome(&name, &after);
         let report = if let Some(other) = &self.compare {
-            let (earlier, before) = dissected(other, &options, &self.model, common)?;
+            let (earlier, before) = dissected(other, &options, &self.model, &self.server, common)?;
             outcome = self::outcome(&earlier, &before).and_then(|before| outcome.map(|after| before.and(after)));
             let least = before.footprint.total.memory.max(after.footprint.total.memory) / LEAST;
             let change = changes(&before.footprint, &after.footprint, least, self.top.unwrap_or(25));
@@ -192,7 +194,7 @@ impl Memory {
 
     /// A line for every key, in the order of the file.
     fn all_lines(&self, format: Lines, options: &Options, common: Common) -> Result<Outcome> {
-        let mut input = open(&self.file)?;
+        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
         let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
         output.put(format.header().as_bytes())?;
         let progress = Progress::of(&input, common.quiet, self.output.output.is_none());
@@ -234,9 +236,10 @@ pub(crate) fn dissected(
     path: &Path,
     options: &Options,
     model: &MemoryArgs,
+    server: &ServerArgs,
     common: Common,
 ) -> Result<(String, Dissected)> {
-    let mut input = match open(path) {
+    let mut input = match cli::open_source(path, server, common.threads()) {
         Ok(input) => input,
         Err(e) if e.is_damage() => return Ok((path.display().to_string(), Dissected::unread(e.without_input()))),
         Err(e) => return Err(e),
