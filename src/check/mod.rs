@@ -264,6 +264,10 @@ pub fn check(
     reported?;
     verdict.complete = outcome.is_ok();
     if let Err(e) = outcome {
+        // A bound that the user set says nothing about the file.
+        if matches!(e.kind(), ErrorKind::Usage(_)) {
+            return Err(e);
+        }
         verdict.note(&e, &mut report)?;
         if !e.is_damage() && !input.reader.is_intact_to_its_end()? {
             verdict.note(&unknown_or_damaged(), &mut report)?;

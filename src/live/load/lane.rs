@@ -131,11 +131,15 @@ impl Lane {
         drop(state);
         let deadline = Instant::now() + crew.plan.retry;
         loop {
-            match endpoint.connect() {
-                Ok(mut connection) => {
+            let asked = endpoint.connect().and_then(|mut connection| {
+                let run_id = if is_first { None } else { Probe::run_id(&mut connection)? };
+                Ok((connection, run_id))
+            });
+            match asked {
+                Ok((connection, run_id)) => {
                     if !is_first {
                         crew.ledger.change(|tally| tally.reconnected += 1);
-                        self.check_run(&mut connection).map_err(|e| endpoint.name_it(e))?;
+                        self.check_run(run_id).map_err(|e| endpoint.name_it(e))?;
                     }
                     return Ok(Some(connection));
                 }
@@ -149,8 +153,7 @@ impl Lane {
     }
 
     /// Errors: the server has been started anew since the first keys went there.
-    fn check_run(&self, connection: &mut Connection) -> Result<()> {
-        let now = Probe::run_id(connection)?;
+    fn check_run(&self, now: Option<String>) -> Result<()> {
         if self.run_id.is_some() && now.is_some() && now != self.run_id {
             return Err(Error::connection(
                 "the server was started anew meanwhile; what it had not saved of the keys that it was given is lost",

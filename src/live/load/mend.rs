@@ -142,12 +142,19 @@ impl<'c, 'l> Mender<'c, 'l> {
 
     /// Sends a step once more; if the connection breaks meanwhile, on another one.
     fn attempt(&mut self, place: &Place, asking: bool, packet: &Packet, step: usize) -> Result<Verdict> {
+        self.persist(place, |mender| {
+            // What was sent may have been done, answered or not.
+            mender.attempt_once(place, asking, packet, step).inspect_err(|_| packet.set_repeated(true))
+        })
+    }
+
+    /// Does what may be done twice; if the connection breaks meanwhile, again on another one.
+    fn persist<T>(&mut self, place: &Place, act: impl Fn(&mut Self) -> Result<T>) -> Result<T> {
         let deadline = Instant::now() + self.crew.plan.retry;
         loop {
-            match self.attempt_once(place, asking, packet, step) {
+            match act(self) {
                 Err(e) if matches!(e.kind(), ErrorKind::Connection(_)) && Instant::now() < deadline => {
                     self.connections.remove(place);
-                    packet.set_repeated(true);
                     thread::sleep(Duration::from_millis(200));
                 }
                 other => return other,
@@ -200,8 +207,11 @@ impl<'c, 'l> Mender<'c, 'l> {
 
     /// A key that is there already: ours from before, or somebody else's.
     fn existing(&mut self, place: &Place, packet: &Packet, step: usize) -> Result<Fate> {
-        let is_ours = packet.is_repeated() && self.is_same(place, packet, step)?;
-        self.clear_stage(place, packet, step)?;
+        let is_ours = self.persist(place, |mender| {
+            let is_ours = packet.is_repeated() && mender.is_same(place, packet, step)?;
+            mender.clear_stage(place, packet, step)?;
+            Ok(is_ours)
+        })?;
         Ok(if is_ours { Fate::Had } else { Fate::Existed })
     }
 
