@@ -24,7 +24,7 @@ use rdbkit::pipeline::set_max_expansion;
 
 use crate::cli::{Common, Outcome};
 
-/// Read, inspect, check and export Redis and Valkey RDB files of every version and dialect
+/// Read, write, check, convert, compare and load Redis and Valkey RDB files of every version and dialect
 #[derive(Parser)]
 #[command(
     name = "rdbkit",
@@ -37,9 +37,15 @@ use crate::cli::{Common, Outcome};
   rdbkit export dump.rdb -o backup.json
   rdbkit check dump.rdb
   rdbkit repair dump.rdb -o repaired.rdb
+  rdbkit convert dump.rdb --target redis-6.2 -o old.rdb
+  rdbkit memory dump.rdb                     which keys and prefixes take the memory
+  rdbkit diff before.rdb after.json
+  rdbkit dump redis://localhost -o dump.rdb
+  rdbkit load dump.rdb redis://localhost
 
-FILE may be '-' for standard input, and may be compressed with gzip, zstd or lz4.
-Exit status: 0 done / yes, 1 the answer is no (damage found, no such key), 2 trouble."
+FILE may be '-' for standard input, compressed with gzip, zstd or lz4, a dump, JSON, CSV, commands or an append-only
+file; most commands that read also take the URL of a live server.
+Exit status: 0 done / yes, 1 the answer is no (damage found, data differ, keys refused), 2 trouble."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -17,7 +17,7 @@ pub(super) const TTL: [(i64, &str); 7] = [
     (365 * DAY, "< 1 year"),
 ];
 
-/// Names of the classes of time to live: those of [`TTL`], then what lives longer, then what lives for ever.
+/// Names of the classes of time to live: those below each bound, then what lives longer, then what lives for ever.
 pub const TTL_NAMES: [&str; 9] =
     [TTL[0].1, TTL[1].1, TTL[2].1, TTL[3].1, TTL[4].1, TTL[5].1, TTL[6].1, "1 year or more", "no expiry"];
 

@@ -17,7 +17,7 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page that draws a [`document`], signed with the version of the program that makes it.
+/// The page that draws a [`document()`], signed with the version of the program that makes it.
 pub fn page(document: &Value, version: &str) -> String {
     let data = embedded(&document.to_string());
     let (style_hash, script_hash) = (hash(STYLE), hash(SCRIPT));
