@@ -252,3 +252,17 @@ fn trouble_is_no_difference() {
     let said = diff(Path::new("no-such-file.rdb"), Path::new(TUTORIAL), &[]).refuses();
     assert!(said.contains("no-such-file.rdb"), "{said}");
 }
+
+#[test]
+fn a_live_server_is_a_side_like_any_other() {
+    let mut server = installed("redis-7.0.15").start();
+    let url = server.url();
+    run(["load", "-q", TUTORIAL, &url]).ok();
+    assert_eq!(run(["diff", &url, TUTORIAL]).ok().out(), "the same: 11 keys\n");
+    let digests = run(["digest", &url, TUTORIAL]).ok();
+    let sums: Vec<_> = digests.out().lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(sums.len() == 2 && sums[0] == sums[1], "{digests}");
+    server.ask("HSET pypa url elsewhere", &[]);
+    let told = run(["diff", TUTORIAL, &url]).fails_with(1);
+    assert!(told.out().starts_with("~  0  \"pypa\""), "{told}");
+}

@@ -556,6 +556,19 @@ fn is_whole(node: &mut Server) -> bool {
         && info.contains("cluster_known_nodes:3")
 }
 
+/// A dump of the whole cluster, and the cluster itself, hold what was loaded into it.
+fn comes_back(url: &str, dump: &Path) {
+    let folder = crate::harness::folder();
+    for method in ["sync", "scan"] {
+        let again = folder.path().join(format!("{method}.rdb"));
+        let ran = run(["dump", url, "--method", method, "-o"]).args([&again]).go();
+        assert_eq!(ran.code, Some(0), "{method}: {ran}");
+        assert_eq!(run(["diff",]).args([dump, &again]).ok().out(), "the same: 20,003 keys\n");
+    }
+    let ran = run(["diff", url]).args([dump]).go();
+    assert_eq!((ran.code, ran.out()), (Some(0), "the same: 20,003 keys\n"), "{ran}");
+}
+
 #[test]
 fn a_cluster_gets_each_key_where_it_belongs() {
     let mut cluster = Cluster::start("redis-7.0.15");
@@ -580,6 +593,7 @@ fn a_cluster_gets_each_key_where_it_belongs() {
         let keys = cluster.keys();
         assert!(keys.iter().sum::<i64>() == 20_003 && keys.iter().all(|keys| *keys > 6000), "{keys:?}");
         assert_eq!(cluster.nodes[to].0.ask("DUMP list", &[]), source.ask("DUMP list", &[]));
+        comes_back(&cluster.url(), &dump);
         for (node, _) in &mut cluster.nodes {
             node.ask("FLUSHALL", &[]);
         }
