@@ -558,7 +558,7 @@ fn is_whole(node: &mut Server) -> bool {
 
 /// A dump of the whole cluster, and the cluster itself, hold what was loaded into it.
 fn comes_back(url: &str, dump: &Path) {
-    let folder = crate::harness::folder();
+    let folder = folder();
     for method in ["sync", "scan"] {
         let again = folder.path().join(format!("{method}.rdb"));
         let ran = run(["dump", url, "--method", method, "-o"]).args([&again]).go();
