@@ -218,51 +218,28 @@ fn width(n: i64) -> u64 {
 pub(super) fn entry_size(text: &[u8], listpack: bool) -> u64 {
     let len = text.len() as u64;
     let integer = if len <= 20 { canonical_integer(text) } else { None };
-    if listpack {
-        let size = match integer {
-            Some(0..=127) => 1,
-            Some(-4096..=4095) => 2,
-            Some(-32_768..=32_767) => 3,
-            Some(-8_388_608..=8_388_607) => 4,
-            Some(-2_147_483_648..=2_147_483_647) => 5,
-            Some(_) => 9,
-            None => {
-                len + if len < 64 {
-                    1
-                } else if len < 4096 {
-                    2
-                } else {
-                    5
-                }
-            }
-        };
-        return size
-            + match size {
-                ..128 => 1,
-                128..16_383 => 2,
-                16_383..2_097_151 => 3,
-                2_097_151..268_435_455 => 4,
-                _ => 5,
-            };
-    }
+    // The two formats differ in where their short forms end.
+    let (tiny, short, medium) = if listpack { (0..=127, -4096..=4095, 4096) } else { (0..=12, -128..=127, 16_384) };
     let size = match integer {
-        Some(0..=12) => 1,
-        Some(-128..=127) => 2,
+        Some(n) if tiny.contains(&n) => 1,
+        Some(n) if short.contains(&n) => 2,
         Some(-32_768..=32_767) => 3,
         Some(-8_388_608..=8_388_607) => 4,
         Some(-2_147_483_648..=2_147_483_647) => 5,
         Some(_) => 9,
-        None => {
-            len + if len < 64 {
-                1
-            } else if len < 16_384 {
-                2
-            } else {
-                5
-            }
-        }
+        None if len < 64 => len + 1,
+        None if len < medium => len + 2,
+        None => len + 5,
     };
-    size + 1
+    let back_length = match size {
+        _ if !listpack => 1,
+        ..128 => 1,
+        128..16_383 => 2,
+        16_383..2_097_151 => 3,
+        2_097_151..268_435_455 => 4,
+        _ => 5,
+    };
+    size + back_length
 }
 
 /// How many items a packed list has, and the length of the longest.
