@@ -55,7 +55,8 @@ struct Members<'a> {
     seen: u32,
 }
 
-const NAMES: [&[u8]; 21] = [
+/// Every name that a member of an entry can have.
+pub(super) const NAMES: [&[u8]; 21] = [
     b"db",
     b"key",
     b"type",
