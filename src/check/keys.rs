@@ -35,7 +35,7 @@ impl Part {
     /// Where a tag belongs in a table of this size.
     #[inline]
     fn home(tag: u64, size: usize) -> usize {
-        (u128::from(tag) * size as u128 >> 64) as usize
+        ((u128::from(tag) * size as u128) >> 64) as usize
     }
 
     /// Notes a tag; says where the same one was seen before, if it was.
