@@ -194,6 +194,7 @@ impl Source {
     pub fn fill(&mut self, batch: &mut Batch) -> Result<bool> {
         batch.entries.clear();
         batch.bytes.clear();
+        batch.bytes.shrink_to(4 * self.batch_size);
         batch.place = self.place;
         if self.done {
             return Ok(false);
@@ -203,8 +204,10 @@ impl Source {
             self.top_up(want)?;
             let used = self.measure(&mut batch.entries)?;
             if !batch.entries.is_empty() || self.done {
-                let rest = self.carry.split_off(used);
-                batch.bytes = std::mem::replace(&mut self.carry, rest);
+                // The buffers take turns.
+                batch.bytes.extend_from_slice(&self.carry[used..]);
+                std::mem::swap(&mut batch.bytes, &mut self.carry);
+                batch.bytes.truncate(used);
                 self.crc.update(&batch.bytes);
                 self.place = advance(self.place, &batch.bytes);
                 return if self.done { self.end(batch) } else { Ok(true) };
