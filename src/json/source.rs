@@ -198,6 +198,7 @@ impl Source {
     pub fn fill(&mut self, batch: &mut Batch) -> Result<bool> {
         batch.entries.clear();
         batch.bytes.clear();
+        batch.bytes.shrink_to(4 * self.batch_size);
         batch.place = self.place;
         if let Some(e) = self.failed.take() {
             self.done = true;
@@ -219,8 +220,10 @@ impl Source {
                 }
             };
             if !batch.entries.is_empty() || self.done {
-                let rest = self.carry.split_off(used);
-                batch.bytes = std::mem::replace(&mut self.carry, rest);
+                // The buffers take turns.
+                batch.bytes.extend_from_slice(&self.carry[used..]);
+                std::mem::swap(&mut batch.bytes, &mut self.carry);
+                batch.bytes.truncate(used);
                 self.crc.update(&batch.bytes);
                 self.place = advance(self.place, &batch.bytes);
                 let ended = if self.done { self.end() } else { Ok(()) };
