@@ -15,9 +15,7 @@ use std::sync::LazyLock;
 use blows::{Dice, Seed, damaged};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
-type Promise = (&'static str, fn(&[u8]));
-
-static PROMISE: LazyLock<Promise> = LazyLock::new(|| {
+static PROMISE: LazyLock<promises::Promise> = LazyLock::new(|| {
     let name = std::env::var("RDBKIT_PROMISE").expect("RDBKIT_PROMISE names a promise");
     let found = promises::PROMISES.iter().find(|(promise, _)| *promise == name);
     *found.unwrap_or_else(|| panic!("there is no promise {name}"))

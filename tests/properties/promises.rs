@@ -18,8 +18,11 @@ use rdbkit::repair::{Repair, Repairs};
 use rdbkit::resp::{Commands, Manifest, Words};
 use rdbkit::{Result, csv, json, resp};
 
-/// Every promise with its name. They panic if it is broken.
-pub const PROMISES: [(&str, fn(&[u8])); 10] = [
+/// Something that holds for any bytes, and its name. It panics where it does not.
+pub type Promise = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const PROMISES: [Promise; 10] = [
     ("dump", dump),
     ("value", value),
     ("packed", packed),
