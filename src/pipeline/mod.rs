@@ -32,7 +32,7 @@ pub use expansion::set_max_expansion;
 pub use export::{Format, export};
 pub use forms::Form;
 pub use input::{Input, TextInput, name_of, open, open_text};
-pub use output::{AofDir, Output, scratch_file};
+pub use output::{AofDir, NewDir, Output, scratch_file};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
 pub use sort::sorted;
