@@ -118,7 +118,7 @@ fn a_cluster_gets_each_key_where_it_belongs() {
 #[test]
 fn a_slot_goes_to_a_master_that_had_none() {
     let mut cluster = Cluster::start_with("redis-7.0.15", 1);
-    let (_source, dump) = populated(20_000);
+    let (_source, dump) = populated(60_000);
     // The last key of the file whose slot no other key has.
     let lines = run(["export", "-q", "--format", "ndjson"]).args([&dump]).ok();
     let entry = |line: &str| Some(crate::json::must_parse(line.as_bytes()).some("key")?.str().to_owned());
@@ -128,17 +128,17 @@ fn a_slot_goes_to_a_master_that_had_none() {
     let at = (0..all.len()).rev().find(|i| slots.iter().filter(|slot| **slot == slots[*i]).count() == 1).unwrap();
     let (key, slot) = (&all[at], slots[at].to_string());
     let url = cluster.url();
-    let load = go(&["load", dump.to_str().unwrap(), &url, "--verify", "--rate", "1M"]);
-    let begun = poll(SOON, || (cluster.keys().iter().sum::<i64>() > 1000).then_some(()));
+    let load = go(&["load", dump.to_str().unwrap(), &url, "--verify", "--rate", "5M"]);
+    let begun = poll(SOON, || (cluster.keys().iter().sum::<i64>() > 10_000).then_some(()));
     let new = cluster.id(3);
     for node in [3, 0, 1, 2] {
         cluster.nodes[node].0.ask("CLUSTER SETSLOT", &[slot.as_bytes(), b"NODE", &new]);
     }
     let ran = load.join().unwrap();
     assert!(begun.is_some() && ran.code == Some(0), "{ran}");
-    assert!(ran.err().contains("compared: 20,003 keys as in the files, 0 not"), "{ran}");
+    assert!(ran.err().contains("compared: 60,003 keys as in the files, 0 not"), "{ran}");
     assert_eq!(cluster.nodes[3].0.ask("EXISTS", &[key.as_bytes()]), Reply::Int(1), "{key}: {ran}");
-    assert_eq!(cluster.keys().iter().sum::<i64>(), 20_003);
+    assert_eq!(cluster.keys().iter().sum::<i64>(), 60_003);
 }
 
 #[test]

@@ -176,7 +176,7 @@ impl Filter {
     /// Notes it; whether it was certainly not seen before.
     fn insert(&mut self, print: u128) -> bool {
         let (high, mut low) = ((print >> 64) as u64, print as u64);
-        let at = (u128::from(high) * self.blocks.len() as u128 >> 64) as usize;
+        let at = ((u128::from(high) * self.blocks.len() as u128) >> 64) as usize;
         let block = &mut self.blocks[at];
         let mut is_new = false;
         for _ in 0..Filter::SET {

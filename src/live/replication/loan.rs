@@ -61,6 +61,11 @@ impl Loan {
         self.change(|debt| debt.stream = stream.try_clone().ok());
     }
 
+    /// Ends the stream over which it takes its data: more will not come.
+    pub(super) fn break_off(&self) {
+        self.change(Debt::break_off);
+    }
+
     /// Gives everything back; says how many keys the server has then. It may be busy with the data for so long.
     ///
     /// Errors: it can't be reached, or is not a master again.
@@ -77,30 +82,40 @@ impl Loan {
 }
 
 impl Debt {
+    fn break_off(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            // One that is closed already is as good.
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
     fn copy(&self) -> Debt {
         let Debt { number, endpoint, command, setting, .. } = self;
         Debt { number: *number, endpoint: endpoint.clone(), command: *command, setting: setting.clone(), stream: None }
     }
 
     fn settle(&self, control: &mut Connection, patience: Duration) -> Result<u64> {
-        if let Some(value) = &self.setting {
-            control.demand(&[b"CONFIG", b"SET", SETTING, value.as_bytes()])?;
-        }
-        let Some(command) = self.command else { return Ok(Info::ask(control)?.keys()) };
         let deadline = Instant::now() + patience;
-        loop {
-            match control.ask(&[command, b"NO", b"ONE"])? {
-                // It reads what it has got of the data.
-                Reply::Error(words) if words.starts_with("LOADING") && Instant::now() < deadline => sleep(TICK),
-                reply => drop(reply.ok()?),
-            }
-            let info = Info::ask(control)?;
-            if info.get("role") != Some("slave") {
-                return Ok(info.keys());
-            }
-            if Instant::now() > deadline {
-                return Err(Error::connection("it did not become a master again"));
-            }
+        if let Some(command) = self.command {
+            persist(control, &[command, b"NO", b"ONE"], deadline)?;
+        }
+        if let Some(value) = &self.setting {
+            persist(control, &[b"CONFIG", b"SET", SETTING, value.as_bytes()], deadline)?;
+        }
+        let info = Info::ask(control)?;
+        match info.get("role") {
+            Some("slave") => Err(Error::connection("it did not become a master again")),
+            _ => Ok(info.keys()),
+        }
+    }
+}
+
+/// Has a command executed, once the server has read what it got of the data.
+fn persist(control: &mut Connection, words: &[&[u8]], deadline: Instant) -> Result<()> {
+    loop {
+        match control.ask(words)? {
+            Reply::Error(words) if words.starts_with("LOADING") && Instant::now() < deadline => sleep(TICK),
+            reply => return reply.ok().map(drop),
         }
     }
 }
@@ -108,21 +123,20 @@ impl Debt {
 /// Gives every server back what it has lent, and says which of them could not be given it, and why. For a process that is
 /// about to exit: from now on, whoever borrows or gives back waits for ever. `before` hears of every server first.
 pub fn give_back_all(patience: Duration, before: impl Fn(&Endpoint)) -> Vec<Error> {
-    let loans = loans();
+    let mut loans = loans();
     let mut failed = Vec::new();
-    for debt in loans.iter().filter(|debt| debt.command.is_some() || debt.setting.is_some()) {
+    for debt in loans.iter_mut().filter(|debt| debt.command.is_some() || debt.setting.is_some()) {
         before(&debt.endpoint);
-        if let Some(stream) = &debt.stream {
-            // It is to wait for no more data; one that is closed already does not.
-            drop(stream.shutdown(Shutdown::Both));
-        }
+        debt.break_off();
         let settled = debt.endpoint.reach().and_then(|mut control| debt.settle(&mut control, patience));
-        failed.extend(settled.err().map(|e| debt.endpoint.name_it(e).noting(AFTER.into())));
+        failed.extend(settled.err().map(|e| debt.endpoint.name_it(Error::connection(advice(&e)))));
     }
     std::mem::forget(loans);
     failed
 }
 
 /// What to do for a server that could not be given back what is its own.
-pub(super) const AFTER: &str =
-    "it may still be a replica of nobody: REPLICAOF NO ONE makes it a master again, when it is there";
+pub(super) fn advice(why: &Error) -> String {
+    let why = why.reason();
+    format!("it may still be a replica of nobody ({why}): REPLICAOF NO ONE makes it a master again, when it is there")
+}

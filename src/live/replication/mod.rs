@@ -129,10 +129,13 @@ impl<'e> Master<'e> {
     pub fn feed(mut self, meter: &Arc<Meter>, write: Feed<'_>) -> Result<Fed> {
         let loan = Loan::new(self.endpoint);
         let fed = self.borrow(&loan).and_then(|()| self.serve(&loan, meter, write));
+        if fed.is_err() {
+            loan.break_off();
+        }
         let freed = loan.give_back(&mut self.control, self.endpoint.timeouts().answer);
         let (sent, loaded) = fed.map_err(|e| match &freed {
             Ok(_) => self.endpoint.name_it(e),
-            Err(_) => self.endpoint.name_it(e).noting(loan::AFTER.into()),
+            Err(why) => self.endpoint.name_it(e).noting(loan::advice(why)),
         })?;
         let keys = freed.map_err(|e| self.endpoint.name_it(e))?;
         Ok(Fed { keys, sent, loaded, reading: self.reading })
