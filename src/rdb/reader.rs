@@ -286,8 +286,7 @@ impl Reader {
         if self.end.is_some() || self.stopped {
             return Ok(false);
         }
-        std::mem::swap(&mut batch.bytes, &mut self.carry);
-        let mut have = std::mem::take(&mut self.carried);
+        let mut have = self.take_carry(batch);
         let outcome = self.window(batch, &mut have, stop_at_key);
         batch.offset = self.offset;
         batch.origin = self.measure.origin.clone();
@@ -308,6 +307,21 @@ impl Reader {
                 Err(e)
             }
         }
+    }
+
+    /// Lets the batch begin with what the one before left over. It is copied, so that the batch keeps its buffer, which
+    /// is in the cache of the core that works on it; only much of it changes hands.
+    fn take_carry(&mut self, batch: &mut Batch) -> usize {
+        let carried = std::mem::take(&mut self.carried);
+        if carried > self.batch_size {
+            std::mem::swap(&mut batch.bytes, &mut self.carry);
+        } else {
+            if batch.bytes.len() < carried {
+                batch.bytes.resize(carried, 0);
+            }
+            batch.bytes[..carried].copy_from_slice(&self.carry[..carried]);
+        }
+        carried
     }
 
     /// Reads and measures until the batch is full, a key or the end is reached, or nothing more is whole.
@@ -393,6 +407,9 @@ impl Reader {
     /// Keeps what lies behind the batch for the next one, and adds the batch to the checksum.
     fn carry_over(&mut self, batch: &Batch, have: usize) {
         let tail = &batch.bytes[batch.used..have];
+        if self.carry.len() > 4 * self.batch_size.max(tail.len()) {
+            self.carry = Vec::new();
+        }
         if self.carry.len() < tail.len() {
             self.carry.resize(tail.len(), 0);
         }
