@@ -39,6 +39,7 @@ mod report;
 mod sample;
 mod server;
 mod tables;
+mod threads;
 mod truth;
 mod wrappers;
 mod writing;

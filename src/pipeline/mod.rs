@@ -1,4 +1,5 @@
-//! From source to sink on all cores: batches are measured by one thread, worked on by many, and taken in order.
+//! From source to sink on all cores: batches are measured one after the other, worked on by many threads, and
+//! taken in order.
 //!
 //! One worker or many give the same results in the same order. Memory is bounded by the number of batches on their
 //! way, each with its output: `threads + 2` at most.
@@ -51,6 +52,11 @@ pub trait Source: Send {
     /// An empty batch.
     fn batch(&self) -> Self::Batch;
 
+    /// What reads the bytes of a batch before it is its turn to be filled, where that is possible.
+    fn ahead(&self) -> Option<Box<dyn Fn(&mut Self::Batch) + Send>> {
+        None
+    }
+
     /// Fills a batch with what comes next; `false` when there is nothing. After an error there is nothing.
     fn fill(&mut self, batch: &mut Self::Batch) -> Result<bool>;
 
@@ -63,6 +69,11 @@ impl Source for Reader {
 
     fn batch(&self) -> Batch {
         Reader::batch(self)
+    }
+
+    fn ahead(&self) -> Option<Box<dyn Fn(&mut Batch) + Send>> {
+        let ahead = Reader::ahead(self)?;
+        Some(Box::new(move |batch| ahead.read(batch)))
     }
 
     fn fill(&mut self, batch: &mut Batch) -> Result<bool> {
@@ -102,8 +113,15 @@ struct Done<O> {
     result: Result<()>,
 }
 
-/// The source, which one worker at a time takes a batch from.
-struct Turns<'s, S> {
+/// The source, which one worker at a time takes a batch from, while the next one reads ahead.
+struct Turns<'s, S: Source> {
+    ahead: Mutex<Option<ReadAhead<S>>>,
+    fill: Mutex<Fill<'s, S>>,
+}
+
+type ReadAhead<S> = Box<dyn Fn(&mut <S as Source>::Batch) + Send>;
+
+struct Fill<'s, S> {
     source: &'s mut S,
     next: u64,
     ended: bool,
@@ -164,7 +182,7 @@ fn run_threads<S: Source, W: Work<S::Batch>>(
     }
     let take_free = Mutex::new(take_free);
     let batches: Vec<_> = workers.iter().map(|_| source.batch()).collect();
-    let turns = Mutex::new(Turns { source, next: 0, ended: false });
+    let turns = Turns { ahead: Mutex::new(source.ahead()), fill: Mutex::new(Fill { source, next: 0, ended: false }) };
     thread::scope(|scope| {
         let handles: Vec<_> = workers
             .into_iter()
@@ -189,7 +207,7 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
 /// A worker's thread. It ends when there are no more batches, or nobody wants to know what comes of them; a worker that
 /// panicked is told of where it is joined.
 fn work<S: Source, W: Work<S::Batch>>(
-    turns: &Mutex<Turns<'_, S>>,
+    turns: &Turns<'_, S>,
     mut worker: W,
     mut batch: S::Batch,
     free: &Mutex<Receiver<W::Output>>,
@@ -197,7 +215,7 @@ fn work<S: Source, W: Work<S::Batch>>(
 ) -> W {
     loop {
         let Ok(Ok(mut out)) = free.lock().map(|free| free.recv()) else { return worker };
-        let Ok((seq, filled)) = turns.lock().map(|mut turns| turns.take(&mut batch)) else { return worker };
+        let Some((seq, filled)) = turns.take(&mut batch) else { return worker };
         let result = match filled {
             Ok(false) => return worker,
             Ok(true) => worker.batch(&batch, &mut out),
@@ -215,13 +233,20 @@ fn work<S: Source, W: Work<S::Batch>>(
 }
 
 impl<S: Source> Turns<'_, S> {
-    /// Fills a batch, and says which it is in the order.
-    fn take(&mut self, batch: &mut S::Batch) -> (u64, Result<bool>) {
-        let seq = self.next;
-        self.next += 1;
-        let filled = if self.ended { Ok(false) } else { self.source.fill(batch) };
-        self.ended = !matches!(filled, Ok(true));
-        (seq, filled)
+    /// Fills a batch, and says which it is in the order. `None` when another worker panicked.
+    fn take(&self, batch: &mut S::Batch) -> Option<(u64, Result<bool>)> {
+        let ahead = self.ahead.lock().ok()?;
+        if let Some(read) = &*ahead {
+            read(batch);
+        }
+        // Who has read ahead is the next to fill: nobody else asks for it before the other lock is given up.
+        let mut fill = self.fill.lock().ok()?;
+        drop(ahead);
+        let seq = fill.next;
+        fill.next += 1;
+        let filled = if fill.ended { Ok(false) } else { fill.source.fill(batch) };
+        fill.ended = !matches!(filled, Ok(true));
+        Some((seq, filled))
     }
 }
 
