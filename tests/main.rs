@@ -31,6 +31,7 @@ mod matrix;
 mod memory;
 mod memory_model;
 mod output;
+mod proxy;
 mod readme;
 mod refused;
 mod repair;

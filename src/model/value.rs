@@ -254,7 +254,11 @@ impl<'a> Value<'a> {
             visit(Element::Opaque(cur.rest()))?;
             return module::check(cur, &mut scratch.blob);
         }
+        let start = *cur;
         let head = vectorset::head(cur)?;
+        if let Some(matrix) = vectorset::projection(&mut { start })? {
+            matrix.decode(&mut scratch.blob)?;
+        }
         visit(Element::VectorHead(head))?;
         for _ in 0..head.count {
             visit(Element::Vector(vectorset::element(cur, &head, &mut scratch.vector)?))?;
