@@ -44,6 +44,9 @@ use crate::error::Result;
 use crate::model::Batch;
 use crate::rdb::Reader;
 
+/// Reads the bytes of a batch before it is its turn to be filled.
+pub type ReadAhead<B> = Box<dyn Fn(&mut B) + Send>;
+
 /// Where batches come from: a dump, or another form of the same records.
 pub trait Source: Send {
     /// A piece of the input that can be worked on by itself.
@@ -53,7 +56,7 @@ pub trait Source: Send {
     fn batch(&self) -> Self::Batch;
 
     /// What reads the bytes of a batch before it is its turn to be filled, where that is possible.
-    fn ahead(&self) -> Option<Box<dyn Fn(&mut Self::Batch) + Send>> {
+    fn ahead(&self) -> Option<ReadAhead<Self::Batch>> {
         None
     }
 
@@ -71,7 +74,7 @@ impl Source for Reader {
         Reader::batch(self)
     }
 
-    fn ahead(&self) -> Option<Box<dyn Fn(&mut Batch) + Send>> {
+    fn ahead(&self) -> Option<ReadAhead<Batch>> {
         let ahead = Reader::ahead(self)?;
         Some(Box::new(move |batch| ahead.read(batch)))
     }
@@ -115,11 +118,9 @@ struct Done<O> {
 
 /// The source, which one worker at a time takes a batch from, while the next one reads ahead.
 struct Turns<'s, S: Source> {
-    ahead: Mutex<Option<ReadAhead<S>>>,
+    ahead: Mutex<Option<ReadAhead<S::Batch>>>,
     fill: Mutex<Fill<'s, S>>,
 }
-
-type ReadAhead<S> = Box<dyn Fn(&mut <S as Source>::Batch) + Send>;
 
 struct Fill<'s, S> {
     source: &'s mut S,
