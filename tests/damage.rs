@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use rdbkit::check::{Checks, check};
-use rdbkit::model::{Origin, Record, Scratch};
+use rdbkit::model::{Fingerprinter, Kind, Origin, Record, Scratch};
 use rdbkit::pipeline::{Output, open};
 use rdbkit::rdb::Reader;
 use rdbkit::repair::{Repair, Repairs, Report};
@@ -35,11 +35,16 @@ type Keys = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
 fn keys(bytes: &[u8]) -> Option<(Keys, Vec<(usize, u64)>)> {
     let mut reader = Reader::new(Box::new(Cursor::new(bytes.to_vec()))).ok()?;
     reader.verify(false);
-    let (mut keys, mut starts) = (Keys::new(), Vec::new());
-    let visit = |record: Record<'_>, _: &mut Scratch| {
+    let (mut keys, mut starts, mut prints) = (Keys::new(), Vec::new(), Fingerprinter::default());
+    let visit = |record: Record<'_>, scratch: &mut Scratch| {
         if let Record::Entry(entry) = record {
-            let facts = format!("{:?} {:?} {:?} ", entry.expiry, entry.eviction, entry.value.rdb_type).into_bytes();
-            let all = [&facts, entry.meta, b" ", entry.member_expiries, b" ", entry.value.bytes].concat();
+            // Hashes that refer to templates are written with their fields' names.
+            let value = match entry.value.kind() {
+                Kind::Hash => format!("{:?}", prints.print(&entry, scratch)?).into_bytes(),
+                _ => [format!("{:?} ", entry.value.rdb_type).as_bytes(), entry.value.bytes].concat(),
+            };
+            let facts = format!("{:?} {:?} ", entry.expiry, entry.eviction).into_bytes();
+            let all = [&facts, entry.meta, b" ", entry.member_expiries, b" ", &value].concat();
             keys.insert((entry.db, entry.key.to_vec()), all);
             starts.push((usize::try_from(entry.offset).unwrap(), entry.db));
         }

@@ -29,6 +29,24 @@ fn a_sound_dump_stays_as_it_is() {
 }
 
 #[test]
+fn fields_of_a_hash_do_not_become_keys() {
+    // A field that does not expire looks like a string's record, in hashes with field expiries.
+    let bytes = crate::corpus::case("redis-7.4.1", "hfe").bytes();
+    let sound = keys(&bytes);
+    let damaged = (12_000..bytes.len()).step_by(997).map(|at| bytes[..at].to_vec());
+    let overwritten = [13_000, 15_322, 18_693].map(|at| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + 10].fill(0xaf);
+        bytes
+    });
+    for bytes in damaged.chain(overwritten) {
+        let kept = keys(&repair(&bytes, &[]).1);
+        let invented: Vec<_> = kept.iter().filter(|key| !sound.contains(key)).collect();
+        assert!(!kept.is_empty() && invented.len() <= 1, "{invented:?}");
+    }
+}
+
+#[test]
 fn a_flipped_byte_is_put_back_as_the_checksum_says() {
     let sound = tutorial();
     for at in [0, 6, 20, 150, 400, 600, 677, 680] {

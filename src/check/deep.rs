@@ -4,6 +4,7 @@
 //! data structures: what no server ever writes.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use super::stream::StreamRules;
 use super::vectorset::Links;
@@ -57,6 +58,11 @@ pub struct Deep {
 
 /// The greatest expiry of a hash field: 48 bits.
 const LAST_FIELD_EXPIRY: i64 = (1 << 48) - 1;
+
+/// The times at which a field of such a hash can go.
+pub fn field_expiry(rdb_type: RdbType) -> RangeInclusive<i64> {
+    0..=if rdb_type == RdbType::ValkeyHash { i64::MAX } else { LAST_FIELD_EXPIRY }
+}
 
 impl Deep {
     /// Everything that is wrong with a key, its attributes and its value.

@@ -1,8 +1,6 @@
 //! Whether a key stands twice in a file, found while all cores read it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Mutex;
 
 use foldhash::quality::FixedState;
@@ -10,59 +8,83 @@ use foldhash::quality::FixedState;
 /// How many parts the table has, so that workers seldom wait for each other.
 const PARTS: usize = 256;
 
-/// Every key so far, as 16 bytes: 80 bits of a hash of database and name, and 48 of its place. Two different keys out of a
-/// billion are taken for one with a chance of one in two million.
-pub struct Keys {
-    parts: Vec<Mutex<HashMap<Seen, (), Straight>>>,
+/// Every key so far: 72 bits of a hash of database and name, and 48 of its place, in 16 to 21 bytes. Two different keys
+/// out of a billion are taken for one with a chance of one in nine thousand.
+pub(super) struct Keys {
+    parts: Vec<Mutex<Part>>,
     seeds: [FixedState; 2],
 }
 
-/// The bits of a place.
-const PLACE: u32 = 48;
-
-/// The hash of a key above its place.
+/// A key's hash: which part, and what it is in there (never 0).
 #[derive(Clone, Copy)]
-struct Seen(u128);
-
-impl PartialEq for Seen {
-    fn eq(&self, other: &Seen) -> bool {
-        self.0 >> PLACE == other.0 >> PLACE
-    }
+struct Hashed {
+    part: u8,
+    tag: u64,
 }
 
-impl Eq for Seen {}
-
-impl Hash for Seen {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64((self.0 >> 64) as u64);
-    }
+/// Hashes in the order of their values, as far as there is room: each stands at the place that its value says, or as
+/// near behind it as can be. So a larger table is filled from begin to end.
+#[derive(Default)]
+struct Part {
+    tags: Vec<u64>,
+    places: Vec<[u16; 3]>,
+    count: usize,
 }
 
-/// What is a hash already needs no other.
-#[derive(Clone, Copy, Default)]
-struct Straight;
-
-impl BuildHasher for Straight {
-    type Hasher = Passed;
-
-    fn build_hasher(&self) -> Passed {
-        Passed(0)
-    }
-}
-
-struct Passed(u64);
-
-impl Hasher for Passed {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |n, b| n << 8 | u64::from(*b));
+impl Part {
+    /// Where a tag belongs in a table of this size.
+    #[inline]
+    fn home(tag: u64, size: usize) -> usize {
+        ((u128::from(tag) * size as u128) >> 64) as usize
     }
 
-    fn write_u64(&mut self, n: u64) {
-        self.0 = n;
+    /// Notes a tag; says where the same one was seen before, if it was.
+    #[inline]
+    fn note(&mut self, tag: u64, place: u64) -> Option<u64> {
+        if self.count >= self.tags.len() / 8 * 7 {
+            self.grow();
+        }
+        let size = self.tags.len();
+        let mut at = Part::home(tag, size);
+        while self.tags[at] != 0 {
+            if self.tags[at] == tag {
+                let [a, b, c] = self.places[at].map(u64::from);
+                return Some(a << 32 | b << 16 | c);
+            }
+            at += 1;
+            if at == size {
+                at = 0;
+            }
+        }
+        self.tags[at] = tag;
+        self.places[at] = [(place >> 32) as u16, (place >> 16) as u16, place as u16];
+        self.count += 1;
+        None
     }
 
-    fn finish(&self) -> u64 {
-        self.0
+    /// Has all that will be looked at fetched at once, instead of waiting for one after the other.
+    #[inline]
+    fn touch(&self, tags: impl Iterator<Item = u64>) {
+        let size = self.tags.len();
+        let there = tags.map(|tag| self.tags.get(Part::home(tag, size)).copied().unwrap_or_default());
+        std::hint::black_box(there.fold(0, |all, tag| all ^ tag));
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        const SMALLEST: usize = 64;
+        let size = (self.tags.len() / 3 * 4).max(SMALLEST).next_multiple_of(8);
+        let (tags, places) = (vec![0; size], vec![[0; 3]; size]);
+        let (old_tags, old_places) =
+            (std::mem::replace(&mut self.tags, tags), std::mem::replace(&mut self.places, places));
+        for (tag, place) in old_tags.into_iter().zip(old_places).filter(|(tag, _)| *tag != 0) {
+            let mut at = Part::home(tag, size);
+            while self.tags[at] != 0 {
+                at = if at + 1 == size { 0 } else { at + 1 };
+            }
+            self.tags[at] = tag;
+            self.places[at] = place;
+        }
     }
 }
 
@@ -75,25 +97,85 @@ impl Default for Keys {
     }
 }
 
+/// What is known of a key that is noted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Known {
+    /// Its unit in the batch.
+    pub(super) unit: usize,
+    /// Its database.
+    pub(super) db: u64,
+    /// Where it stands in the file.
+    pub(super) place: u64,
+}
+
+/// The keys of a batch, before they are noted: all of one part at once, so that neither locks nor memory are waited for
+/// once a key.
+#[derive(Default)]
+pub(super) struct Noted {
+    keys: Vec<(Hashed, Known)>,
+    order: Vec<u32>,
+}
+
+impl Noted {
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.keys.clear();
+    }
+
+    /// Adds a key.
+    #[inline]
+    pub(super) fn add(&mut self, keys: &Keys, key: &[u8], known: Known) {
+        self.keys.push((keys.hash(known.db, key), known));
+    }
+
+    /// Puts the keys in order, part by part: where those of each part end.
+    fn sort(&mut self) -> [u32; PARTS] {
+        let mut ends = [0_u32; PARTS];
+        self.keys.iter().for_each(|(hashed, _)| ends[usize::from(hashed.part)] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            sum += std::mem::replace(end, sum);
+        }
+        self.order.clear();
+        self.order.resize(self.keys.len(), 0);
+        for (i, (hashed, _)) in self.keys.iter().enumerate() {
+            let end = &mut ends[usize::from(hashed.part)];
+            self.order[*end as usize] = i as u32;
+            *end += 1;
+        }
+        ends
+    }
+}
+
 impl Keys {
-    /// Notes a key; says where the same one was seen before, if it was.
-    pub fn note(&self, db: u64, key: &[u8], place: u64) -> Option<u64> {
-        const PLACES: u128 = (1 << PLACE) - 1;
-        let [high, low] = self.seeds.each_ref().map(|seed| {
+    #[inline]
+    fn hash(&self, db: u64, key: &[u8]) -> Hashed {
+        let [tag, part] = self.seeds.each_ref().map(|seed| {
             let mut hasher = seed.build_hasher();
             hasher.write_u64(db);
             hasher.write(key);
             hasher.finish()
         });
-        let seen = Seen(u128::from(high) << 64 | u128::from(low >> PLACE << PLACE) | u128::from(place) & PLACES);
-        // The table uses the highest and the lowest bits for itself.
-        let part = &self.parts[(high >> 40) as usize % PARTS];
-        match part.lock().expect("nothing panics while it has a part").entry(seen) {
-            Entry::Vacant(empty) => {
-                empty.insert(());
-                None
+        Hashed { part: part as u8, tag: tag.max(1) }
+    }
+
+    /// Notes the keys of a batch. Gives those that were seen before, and where that was.
+    pub(super) fn note(&self, noted: &mut Noted, twin: &mut dyn FnMut(Known, u64)) {
+        let (mut start, ends) = (0, noted.sort());
+        for (part, end) in self.parts.iter().zip(ends) {
+            let mine = &noted.order[start..end as usize];
+            start = end as usize;
+            if mine.is_empty() {
+                continue;
             }
-            Entry::Occupied(there) => Some((there.key().0 & PLACES) as u64),
+            let mut part = part.lock().expect("nothing panics while it has a part");
+            part.touch(mine.iter().map(|i| noted.keys[*i as usize].0.tag));
+            for i in mine {
+                let (Hashed { tag, .. }, known) = noted.keys[*i as usize];
+                if let Some(other) = part.note(tag, known.place) {
+                    twin(known, other);
+                }
+            }
         }
     }
 }
@@ -102,14 +184,39 @@ impl Keys {
 mod tests {
     use super::*;
 
+    fn note(keys: &Keys, names: &[(u64, &str, u64)]) -> Vec<(usize, u64, u64)> {
+        let (mut noted, mut twins) = (Noted::default(), Vec::new());
+        for (unit, &(db, key, place)) in names.iter().enumerate() {
+            noted.add(keys, key.as_bytes(), Known { unit, db, place });
+        }
+        keys.note(&mut noted, &mut |known, other| twins.push((known.unit, known.place, other)));
+        twins
+    }
+
     #[test]
     fn the_same_key_in_the_same_database_is_the_same() {
         let keys = Keys::default();
-        for i in 0..10_000_u64 {
-            assert_eq!(keys.note(0, format!("key:{i}").as_bytes(), 100 + i), None);
+        let names: Vec<String> = (0..200_000).map(|i| format!("key:{i}")).collect();
+        for some in (0..200_000).collect::<Vec<usize>>().chunks(777) {
+            let some: Vec<_> = some.iter().map(|i| (0, names[*i].as_str(), 100 + *i as u64)).collect();
+            assert_eq!(note(&keys, &some), []);
         }
-        assert_eq!(keys.note(1, b"key:7", 5), None);
-        assert_eq!(keys.note(0, b"key:7", 5), Some(107));
-        assert_eq!(keys.note(0, b"key:70000", u64::MAX), None);
+        let again = [(1, "key:7", 5), (0, "key:7", 5), (0, "key:700000", (1 << 48) - 1), (0, "key:199999", 6)];
+        let mut twins = note(&keys, &again);
+        twins.sort_unstable();
+        assert_eq!(twins, [(1, 5, 107), (3, 6, 200_099)]);
+        assert_eq!(note(&keys, &[(0, "key:700000", 9)]), [(0, 9, (1 << 48) - 1)]);
+    }
+
+    #[test]
+    fn a_key_takes_few_bytes() {
+        let keys = Keys::default();
+        let mut noted = Noted::default();
+        for i in 0..300_000 {
+            noted.add(&keys, format!("key:{i}").as_bytes(), Known { unit: 0, db: 0, place: i });
+        }
+        keys.note(&mut noted, &mut |_, _| panic!("all are different"));
+        let room: usize = keys.parts.iter().map(|part| part.lock().unwrap().tags.len() * 14).sum();
+        assert!(room < 300_000 * 22, "{room}");
     }
 }

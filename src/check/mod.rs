@@ -15,14 +15,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-pub use deep::{Deep, Faults, header};
-pub use keys::Keys;
+pub use deep::{Deep, Faults, field_expiry, header};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Batch, Buffers, Entry, Filter, Origin, Record, Scratch, Target, library_name};
 use crate::pipeline::{Input, Work, run};
 use crate::rdb::{Checksum, End, TrailingKind};
 use hints::{Size, Sizes, Step};
+use keys::{Keys, Known, Noted};
 use loadable::Obstacles;
 
 /// What is looked for.
@@ -75,6 +75,7 @@ struct Walker<'c> {
 struct Eye {
     deep: Deep,
     faults: Faults,
+    noted: Noted,
 }
 
 /// What a worker found in a batch.
@@ -125,6 +126,7 @@ impl Work for Walker<'_> {
     fn batch(&mut self, batch: &Batch, out: &mut Found) -> Result<()> {
         out.clear();
         let Walker { checks, seen, buffers, eye } = self;
+        eye.noted.clear();
         let mut db = batch.db();
         for i in 0..batch.len() {
             let at = batch.offset_of(i);
@@ -137,7 +139,7 @@ impl Work for Walker<'_> {
                     (Record::Entry(entry), true) => {
                         out.count(entry.expiry.is_some());
                         if checks.filter.keeps(entry) {
-                            eye.entry(entry, *seen, scratch, out);
+                            eye.entry(entry, i, *seen, scratch, out);
                         }
                         Ok(())
                     }
@@ -149,6 +151,18 @@ impl Work for Walker<'_> {
                 }
             });
             out.problems.extend(outcome.err());
+        }
+        if let Some(seen) = seen {
+            seen.note(&mut eye.noted, &mut |Known { unit, mut db, place }, other| {
+                let name_it = &mut |record: Record<'_>, _: &mut Scratch| {
+                    if let Record::Entry(Entry { db, key, .. }) = record {
+                        out.twins.push(Twin { db, key: key.to_vec(), places: [other, place] });
+                    }
+                    Ok(())
+                };
+                // It has been read a moment ago.
+                drop(batch.unit(unit, &mut db, buffers, name_it));
+            });
         }
         Ok(())
     }
@@ -164,7 +178,7 @@ fn shallow(entry: &Entry<'_>, filter: &Filter, scratch: &mut Scratch, out: &mut 
 }
 
 impl Eye {
-    fn entry(&mut self, entry: &Entry<'_>, seen: Option<&Keys>, scratch: &mut Scratch, out: &mut Found) {
+    fn entry(&mut self, entry: &Entry<'_>, unit: usize, seen: Option<&Keys>, scratch: &mut Scratch, out: &mut Found) {
         let Entry { db, key, offset, .. } = *entry;
         out.keys += 1;
         self.faults.clear();
@@ -174,8 +188,8 @@ impl Eye {
             self.faults.add(format!("{kind}: it is empty; servers from 6.2 on skip the key, older ones load it"));
         }
         out.problems.extend(self.faults.errors.drain(..).map(|e| e.placed(offset).of_key(db, key)));
-        if let Some(other) = seen.and_then(|seen| seen.note(db, key, offset)) {
-            out.twins.push(Twin { db, key: key.to_vec(), places: [other, offset] });
+        if let Some(seen) = seen {
+            self.noted.add(seen, key, Known { unit, db, place: offset });
         }
     }
 

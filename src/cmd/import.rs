@@ -155,7 +155,11 @@ impl Import {
         let mut plan = self.write.plan(otherwise, &self.losses)?;
         plan.options.same_server &= header.is_some();
         plan.options.expand_templates = matches!(source, Source::Commands(_));
-        plan.compares_keys = !matches!(source, Source::Commands(_));
+        // A backup with a true trailer is as a dump was, and comes back as that.
+        plan.compares_keys = match source {
+            Source::Commands(_) => false,
+            _ => header.is_none() || self.no_verify,
+        };
         let (ttl, default_expiry) = match self.ttl {
             Ttl::In(ms) => (TtlRule::Keep, Some(self.now().saturating_add(ms))),
             Ttl::Rule(TtlRule::Rebase) => {

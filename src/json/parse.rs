@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::syntax::{decode_base64, plain_prefix};
+use super::syntax::{decode_base64, plain_prefix, unescaped_prefix};
 use crate::error::{Error, Result};
 
 /// Arrays and objects in each other, at most.
@@ -236,11 +236,11 @@ impl<'a> Parser<'a> {
         loop {
             let from = self.pos;
             let rest = &self.text[from..];
-            let len = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20));
-            let Some(len) = len else {
+            let len = unescaped_prefix(rest);
+            if len == rest.len() {
                 self.pos = self.text.len();
                 return Err(self.expected("the end of a string"));
-            };
+            }
             buf.extend_from_slice(&rest[..len]);
             self.pos = from + len;
             match rest[len] {

@@ -129,12 +129,17 @@ fn read_group(p: &mut Parser<'_>, values: &mut ValueBuf) -> Result<()> {
     if let Some(mut p) = consumers {
         p.array(|p| read_consumer(p, values))?;
     }
+    let mut of_nobody = Vec::new();
     if let Some(mut p) = pending {
-        p.array(|p| read_pending(p, values))?;
+        p.array(|p| read_pending(p, &mut of_nobody, values))?;
     }
     match nacked {
         Some(mut p) => p.array(|p| push(values, Part::Nacked(read_id(p)?))),
-        None => Ok(()),
+        // Whoever writes by hand need not say in which order they wait.
+        None => {
+            of_nobody.sort_unstable();
+            of_nobody.iter().try_for_each(|id| push(values, Part::Nacked(*id)))
+        }
     }
 }
 
@@ -154,7 +159,7 @@ fn read_consumer(p: &mut Parser<'_>, values: &mut ValueBuf) -> Result<()> {
     push(values, Part::Consumer { name: &name, seen, active }).map_err(|e| e.at(start.pos() as u64))
 }
 
-fn read_pending(p: &mut Parser<'_>, values: &mut ValueBuf) -> Result<()> {
+fn read_pending(p: &mut Parser<'_>, of_nobody: &mut Vec<StreamId>, values: &mut ValueBuf) -> Result<()> {
     let start = *p;
     let (mut id, mut consumer, mut delivered, mut deliveries) = (None, None, 0, 1);
     p.object(|p, member, at| {
@@ -169,6 +174,7 @@ fn read_pending(p: &mut Parser<'_>, values: &mut ValueBuf) -> Result<()> {
         Ok(())
     })?;
     let Some(id) = id else { return Err(start.wrong("stream: a pending entry has an id")) };
+    of_nobody.extend(consumer.is_none().then_some(id));
     let part = Part::Pending { id, consumer: consumer.as_deref(), delivered, deliveries };
     push(values, part).map_err(|e| e.at(start.pos() as u64))
 }

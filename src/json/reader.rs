@@ -37,6 +37,8 @@ struct Members<'a> {
     idle: Option<u64>,
     freq: Option<u8>,
     value: Option<Parser<'a>>,
+    /// The value has been built already, as its type stood before it.
+    is_built: bool,
     encoding: Option<Vec<u8>>,
     field_expiries: Option<Parser<'a>>,
     member_expiries: Option<Parser<'a>>,
@@ -55,7 +57,8 @@ struct Members<'a> {
     seen: u32,
 }
 
-const NAMES: [&[u8]; 21] = [
+/// Every name that a member of an entry can have.
+pub(super) const NAMES: [&[u8]; 21] = [
     b"db",
     b"key",
     b"type",
@@ -199,19 +202,25 @@ impl EntryReader {
         visited
     }
 
-    /// Puts the value together.
+    /// Puts the value together, unless that is done.
     fn value(&mut self, members: &Members<'_>, start: Parser<'_>) -> Result<()> {
-        let kind = match (members.kind, members.value) {
-            (Some(kind), _) => kind,
-            (None, Some(mut p)) => return read_fixture(&mut p, &mut self.values, &mut self.a),
-            (None, None) => return Err(start.wrong("entry: it has no value")),
-        };
-        self.values.begin(kind);
-        if matches!(kind, Kind::VectorSet | Kind::Module | Kind::Foreign) {
-            return self.opaque(kind, members, start);
+        if members.is_built {
+            return Ok(());
         }
-        let Some(mut p) = members.value else { return Err(start.wrong("entry: it has no value")) };
-        let p = &mut p;
+        match (members.kind, members.value) {
+            (Some(kind), _) if is_opaque(kind) => {
+                self.values.begin(kind);
+                self.opaque(kind, members, start)
+            }
+            (Some(kind), Some(mut p)) => self.build(kind, &mut p, members),
+            (None, Some(mut p)) => read_fixture(&mut p, &mut self.values, &mut self.a),
+            (_, None) => Err(start.wrong("entry: it has no value")),
+        }
+    }
+
+    /// Puts a value of a known type together, which stands here.
+    fn build(&mut self, kind: Kind, p: &mut Parser<'_>, members: &Members<'_>) -> Result<()> {
+        self.values.begin(kind);
         let (token, wanted) = (p.peek()?, wanted(kind));
         let as_bytes = token == Token::Object && p.is_base64_object() && wanted.contains(&Token::String);
         if !(wanted.contains(&token) || as_bytes) {
@@ -358,7 +367,10 @@ impl<'a> Members<'a> {
             b"idle" => self.idle = Some(p.integer("idle")?),
             b"freq" => self.freq = Some(p.integer("freq")?),
             b"encoding" => self.encoding = Some(p.bytes("encoding", &mut reader.a)?.to_vec()),
-            b"insertIndex" => self.insert_index = Some(read_index(p)?),
+            b"insertIndex" => {
+                self.insert_index = Some(read_index(p)?);
+                self.is_built = false;
+            }
             b"module" => self.module = Some(p.bytes("module", &mut reader.a)?.to_vec()),
             b"encver" => self.encver = Some(p.integer("encver")?),
             b"preGa" => {
@@ -368,9 +380,15 @@ impl<'a> Members<'a> {
             b"rdbType" => self.rdb_type = Some(p.integer("rdbType")?),
             b"keyMask" => self.key_mask = Some(p.integer("keyMask")?),
             b"memcachedFlags" => self.memcached_flags = Some(p.integer("memcachedFlags")?),
-            b"value" => self.value = Some(p.later()?),
-            b"fieldExpireAt" => self.field_expiries = Some(p.later()?),
-            b"memberExpireAt" => self.member_expiries = Some(p.later()?),
+            b"value" => self.read_value(p, reader)?,
+            b"fieldExpireAt" => {
+                self.field_expiries = Some(p.later()?);
+                self.is_built = false;
+            }
+            b"memberExpireAt" => {
+                self.member_expiries = Some(p.later()?);
+                self.is_built = false;
+            }
             b"raw" => self.raw = Some(p.later()?),
             b"layout" => self.layout = Some(p.later()?),
             b"meta" => self.meta = Some(p.later()?),
@@ -378,6 +396,28 @@ impl<'a> Members<'a> {
         }
         Ok(())
     }
+
+    /// Builds the value at once where its type is known: what may follow and change it is rare, and it is read again
+    /// then. So it is if something is wrong with it, when all is known that the message is to say.
+    fn read_value(&mut self, p: &mut Parser<'a>, reader: &mut EntryReader) -> Result<()> {
+        p.peek()?;
+        let mut behind = *p;
+        self.is_built = match self.kind {
+            Some(kind) if !is_opaque(kind) => reader.build(kind, &mut behind, self).is_ok(),
+            _ => false,
+        };
+        self.value = Some(*p);
+        if self.is_built {
+            *p = behind;
+            return Ok(());
+        }
+        p.skip().map(drop)
+    }
+}
+
+/// Whether only the bytes of such a value can bring it back.
+fn is_opaque(kind: Kind) -> bool {
+    matches!(kind, Kind::VectorSet | Kind::Module | Kind::Foreign)
 }
 
 /// What the value of a kind is in JSON.

@@ -10,6 +10,7 @@ use memchr::{memchr, memchr_iter, memchr2};
 
 use super::head::Header;
 use super::parse::{Parser, Token};
+use super::reader::NAMES;
 use crate::codec::crc64::Xz;
 use crate::error::{Error, Result};
 
@@ -42,6 +43,8 @@ pub struct Source {
     crc: Xz,
     /// The trailer has been read, or the map has ended.
     done: bool,
+    /// An error that waits until the entries before it have been given.
+    failed: Option<Error>,
     any: bool,
 }
 
@@ -102,6 +105,7 @@ impl Source {
             place: (1, 1),
             crc: Xz::default(),
             done: false,
+            failed: None,
             any: false,
         };
         let used = loop {
@@ -147,7 +151,8 @@ impl Source {
             self.layout = if is_object { Layout::Object } else { Layout::Lines };
             return Ok(end);
         }
-        if looks_like_entry(start) {
+        let more_from = (!self.at_end).then_some(self.carry.len() as u64);
+        if looks_like_entry(start, more_from)? {
             self.layout = Layout::Lines;
             return Ok(mark);
         }
@@ -194,20 +199,42 @@ impl Source {
     pub fn fill(&mut self, batch: &mut Batch) -> Result<bool> {
         batch.entries.clear();
         batch.bytes.clear();
+        batch.bytes.shrink_to(4 * self.batch_size);
         batch.place = self.place;
+        if let Some(e) = self.failed.take() {
+            self.done = true;
+            return Err(e);
+        }
         if self.done {
             return Ok(false);
         }
         let mut want = self.batch_size;
         loop {
             self.top_up(want)?;
-            let used = self.measure(&mut batch.entries)?;
+            let measured = self.measure(&mut batch.entries);
+            let used = match (measured, batch.entries.last()) {
+                (Ok(used), _) => used,
+                (Err(e), None) => return Err(e),
+                (Err(e), Some((_, end))) => {
+                    self.failed = Some(e);
+                    *end
+                }
+            };
             if !batch.entries.is_empty() || self.done {
-                let rest = self.carry.split_off(used);
-                batch.bytes = std::mem::replace(&mut self.carry, rest);
+                // The buffers take turns.
+                batch.bytes.extend_from_slice(&self.carry[used..]);
+                std::mem::swap(&mut batch.bytes, &mut self.carry);
+                batch.bytes.truncate(used);
                 self.crc.update(&batch.bytes);
                 self.place = advance(self.place, &batch.bytes);
-                return if self.done { self.end(batch) } else { Ok(true) };
+                let ended = if self.done { self.end() } else { Ok(()) };
+                return match ended {
+                    Err(e) if batch.is_empty() => Err(e),
+                    ended => {
+                        self.failed = self.failed.take().or(ended.err());
+                        Ok(!batch.is_empty())
+                    }
+                };
             }
             if self.at_end {
                 return Err(self.cut());
@@ -299,7 +326,7 @@ impl Source {
     }
 
     /// Reads what follows the last entry: the trailer of a backup, or the end of the map.
-    fn end(&mut self, batch: &Batch) -> Result<bool> {
+    fn end(&mut self) -> Result<()> {
         const LONGEST: usize = 1 << 16;
         self.top_up(LONGEST)?;
         let text = std::mem::take(&mut self.carry);
@@ -317,7 +344,7 @@ impl Source {
         let trailer = trailer.map_err(located)?;
         p.end().map_err(located)?;
         if self.header.is_none() || !self.verify {
-            return Ok(!batch.is_empty());
+            return Ok(());
         }
         let Some(trailer) = trailer else {
             return Err(located(p.wrong(
@@ -334,7 +361,7 @@ impl Source {
             );
             return Err(located(p.wrong(why)));
         }
-        Ok(!batch.is_empty())
+        Ok(())
     }
 }
 
@@ -400,19 +427,30 @@ fn is_trailer(line: &[u8]) -> bool {
 }
 
 /// Whether an object is an entry on its own, and no map of fixtures: it has a key and a value, or the bytes of one, and
-/// says of what type it is or where it belongs.
-fn looks_like_entry(mut p: Parser<'_>) -> bool {
-    let (mut has_key, mut has_value, mut has_more) = (false, false, false);
-    let read = p.object(|p, name, _| {
+/// says of what type it is or where it belongs. An error where more is to be read, from
+/// `more_from` on, before that can be told.
+fn looks_like_entry(mut p: Parser<'_>, more_from: Option<u64>) -> Result<bool> {
+    /// With so many names that an entry doesn't know, it is none. A few are misspelt.
+    const STRANGE: usize = 16;
+    let (mut has_key, mut has_value, mut has_more, mut strange) = (false, false, false, 0);
+    let read = p.object(|p, name, at| {
         match name {
             b"key" => has_key = true,
             b"value" | b"raw" => has_value = true,
             b"db" | b"type" => has_more = true,
-            _ => {}
+            _ if NAMES.contains(&name) => {}
+            _ => strange += 1,
         }
-        p.skip().map(drop)
+        match strange {
+            STRANGE.. => Err(at.wrong("no member of an entry")),
+            _ => p.skip().map(drop),
+        }
     });
-    read.is_ok() && has_key && has_value && has_more
+    match read {
+        // Only what comes next can tell.
+        Err(e) if strange < STRANGE && more_from.is_some() && e.offset() == more_from => Err(e),
+        read => Ok(read.is_ok() && has_key && has_value && has_more),
+    }
 }
 
 fn spaces(text: &[u8]) -> usize {

@@ -180,6 +180,20 @@ pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().position(is_special).unwrap_or(bytes.len() - at)
 }
 
+/// How many bytes at the front are neither control characters nor `"` nor `\`, of whatever encoding.
+#[inline]
+pub(super) fn unescaped_prefix(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        match escaped(word) & !word & HIGH {
+            0 => at += 8,
+            found => return at + found.trailing_zeros() as usize / 8,
+        }
+    }
+    at + bytes[at..].iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(bytes.len() - at)
+}
+
 /// Appends what base64 stands for; or says why it is none.
 pub(super) fn decode_base64(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     STANDARD.decode_vec(text, out).map_err(|e| e.to_string())
@@ -286,6 +300,21 @@ mod tests {
         assert_eq!(t(cases[cases.len() - 1].as_bytes()), "\"a\\u0085b\\u2028\\u2029\u{2027}\\u0086\"");
         for case in cases {
             assert_eq!(serde_json::from_str::<String>(&t(case.as_bytes())).unwrap(), case);
+        }
+    }
+
+    #[test]
+    fn a_prefix_without_escapes_ends_where_a_byte_by_byte_search_says() {
+        let is_special = |b: &u8| matches!(b, b'"' | b'\\' | 0..0x20);
+        for filler in [b'a', 0x7f, 0x80, 0xe2, 0xff] {
+            for found in 0..=255_u8 {
+                for at in 0..20 {
+                    let mut bytes = vec![filler; 20];
+                    bytes[at] = found;
+                    let want = bytes.iter().position(is_special).unwrap_or(20);
+                    assert_eq!(unescaped_prefix(&bytes), want, "{filler} {found} {at}");
+                }
+            }
         }
     }
 

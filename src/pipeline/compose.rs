@@ -2,6 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use super::parts::{Destination, Parts, Tally, Written};
 use super::recorder::{Encoded, Loss, Plan, Recorder};
@@ -99,7 +102,7 @@ impl<'p> Composer<'p> {
             }
             self.take(&encoded)?;
         }
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let (give, mut together) = Together::new();
             for input in inputs {
                 let give = give.clone();
@@ -164,28 +167,19 @@ impl<'p> Composer<'p> {
 
 /// Copies a dump as it is, byte for byte: whole batches, with the checksum that it has.
 pub fn copy(input: &mut Input, threads: NonZeroUsize, mut output: Output) -> Result<Written> {
-    let mut written = Written { name: String::new(), keys: 0, size: 0 };
+    let (mut keys, mut size) = (0, 0);
     let mut put = |bytes: &[u8]| {
-        written.size += bytes.len() as u64;
+        size += bytes.len() as u64;
         output.put(bytes)
     };
     put(Target::of(input.reader.origin()).header().as_bytes())?;
     if let Some(head) = input.reader.take_head() {
         put(head.bytes())?;
     }
-    let meter = input.meter.clone();
-    run(
-        &mut input.reader,
-        threads,
-        &meter,
-        || Copier,
-        |piece| {
-            put(&piece.bytes)?;
-            written.keys += piece.keys;
-            Ok(ControlFlow::Continue(()))
-        },
-    )
-    .1?;
+    read_ahead(input, threads, |batch| {
+        keys += batch.keys();
+        put(batch.bytes())
+    })?;
     put(&[opcode::EOF])?;
     match input.reader.end().map(|end| end.checksum) {
         Some(Checksum::Absent) | None => {}
@@ -193,26 +187,48 @@ pub fn copy(input: &mut Input, threads: NonZeroUsize, mut output: Output) -> Res
         Some(Checksum::Ok(crc) | Checksum::Wrong { computed: crc, .. }) => put(&crc.to_le_bytes())?,
     }
     output.finish()?;
-    Ok(written)
+    Ok(Written { name: String::new(), keys, size })
 }
 
-/// Copies batches.
-struct Copier;
-
-/// A batch's bytes.
-#[derive(Default)]
-struct Piece {
-    bytes: Vec<u8>,
-    keys: u64,
-}
-
-impl Work for Copier {
-    type Output = Piece;
-
-    fn batch(&mut self, batch: &Batch, out: &mut Piece) -> Result<()> {
-        out.bytes.clear();
-        out.bytes.extend_from_slice(batch.bytes());
-        out.keys = batch.keys();
-        Ok(())
+/// Gives every batch to `sink`, while another thread reads and measures what follows it.
+fn read_ahead(input: &mut Input, threads: NonZeroUsize, mut sink: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
+    /// One is written, one is filled, and one waits.
+    const BATCHES: usize = 3;
+    let Input { reader, meter, .. } = input;
+    let mut take = |batch: &Batch| {
+        meter.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        sink(batch)
+    };
+    if threads.get() == 1 {
+        let mut batch = reader.batch();
+        while reader.fill(&mut batch)? {
+            take(&batch)?;
+        }
+        return Ok(());
     }
+    let (give_free, take_free) = sync_channel(BATCHES);
+    let (give_full, take_full) = sync_channel(BATCHES);
+    (0..BATCHES).for_each(|_| drop(give_free.try_send(reader.batch())));
+    thread::scope(move |scope| {
+        scope.spawn(move || {
+            for mut batch in take_free {
+                let filled = match reader.fill(&mut batch) {
+                    Ok(true) => Ok(batch),
+                    Ok(false) => return,
+                    Err(e) => Err(e),
+                };
+                let is_last = filled.is_err();
+                if give_full.send(filled).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        for batch in take_full {
+            let batch = batch?;
+            take(&batch)?;
+            // The reader may have come to its end already.
+            drop(give_free.try_send(batch));
+        }
+        Ok(())
+    })
 }

@@ -167,7 +167,10 @@ pub(super) fn json_as_dump(name: &str, bytes: Box<dyn Read + Send>) -> Result<Bo
         Some(header) => Target::of(header.origin()),
         None => Target::least(if source.is_fixtures() { 0 } else { u32::MAX }),
     };
-    let (plan, name) = (Plan::new(target, source.header().is_some()), name.to_owned());
+    let mut plan = Plan::new(target, source.header().is_some());
+    // A backup with a true trailer is as a dump was.
+    plan.compares_keys = source.header().is_none();
+    let name = name.to_owned();
     let produce = move |output| {
         let meter = Meter::default();
         compose(output, &plan, |composer| composer.add_json(&mut source, 0, all_cores(), &meter))

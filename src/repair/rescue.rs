@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::check::field_expiry;
 use crate::model::{Element, Kind, Scratch, Target, Value, ValueBuf};
 
 /// Builds values anew from what is left of them. Every worker has its own.
@@ -31,7 +32,7 @@ impl Rescuer {
             let is_kept = match element {
                 Element::Item(_) if kind == Kind::List => true,
                 Element::Scored { score, .. } if score.is_nan() => false,
-                Element::Field { expiry: Some(..=0), .. } => false,
+                Element::Field { expiry: Some(at), .. } if !field_expiry(value.rdb_type).contains(&at) => false,
                 Element::Item(name) | Element::Expiring { member: name, .. } => names.insert(name.to_vec()),
                 Element::Scored { member: name, .. } | Element::Field { name, .. } => names.insert(name.to_vec()),
                 _ => false,

@@ -8,9 +8,9 @@ use super::rescue::Rescuer;
 use super::{Fate, Left, Repairs};
 use crate::check::{Deep, Faults};
 use crate::error::{Error, Result};
-use crate::model::{Batch, Buffers, Entry, Origin, Record, Rewrite, Scratch, Target, library_name};
+use crate::model::{Batch, Buffers, Entry, Origin, RdbType, Record, Rewrite, Scratch, Target, library_name};
 use crate::pipeline::Work;
-use crate::rdb::{Gap, OnLoss, Options, Writer};
+use crate::rdb::{Carried, Gap, OnLoss, Options, Writer};
 
 /// A batch, and what lies in front of it that is no record.
 pub struct Piece {
@@ -57,6 +57,7 @@ impl Item {
 pub(super) struct Surgeon<'r> {
     repairs: Repairs,
     seeds: &'r [RandomState; 2],
+    is_intact: bool,
     writer: Writer,
     deep: Deep,
     faults: Faults,
@@ -82,6 +83,7 @@ impl<'r> Surgeon<'r> {
         Surgeon {
             repairs,
             seeds,
+            is_intact,
             writer: Writer::new(target, options),
             deep: Deep::default(),
             faults: Faults::default(),
@@ -112,6 +114,11 @@ impl<'r> Surgeon<'r> {
 
     fn entry(&mut self, entry: &Entry<'_>, raw: &[u8], scratch: &mut Scratch, out: &mut Outcome) -> Result<()> {
         self.deep.entry(entry, scratch, &mut self.faults);
+        if entry.value.rdb_type == RdbType::ModulePreGa && !self.is_intact {
+            self.faults.errors.push(Error::malformed(
+                "module value of a 4.0 release candidate: where it ends can't be told where bytes are damaged",
+            ));
+        }
         let key = || Some((entry.db, entry.key.to_vec()));
         if self.faults.is_empty && !self.repairs.keep_empty {
             let kind = entry.value.kind().name();
@@ -119,7 +126,7 @@ impl<'r> Surgeon<'r> {
             return Ok(());
         }
         if self.faults.errors.is_empty() {
-            return self.write(entry, scratch, out);
+            return self.write(entry, raw, scratch, out);
         }
         let why: Vec<String> = self.faults.errors.iter().map(Error::reason).collect();
         let mut why = why.join("; ");
@@ -129,10 +136,10 @@ impl<'r> Surgeon<'r> {
             let rescued = Entry { value, ..sane(*entry) };
             let start = out.bytes.len();
             let carried = self.writer.entry(&rescued, &Rewrite::default(), scratch, &mut out.bytes)?;
-            if matches!(carried, crate::rdb::Carried::Whole) && out.bytes.len() > start {
+            if matches!(carried, Carried::Whole) && out.bytes.len() > start {
                 why.push_str(&format!("; {} kept", crate::text::count(kept, "element")));
                 out.leave(entry.offset, raw, key(), why, Fate::Changed);
-                out.push_key(entry, self.seeds);
+                out.push_key(&rescued, self.seeds);
                 return Ok(());
             }
         }
@@ -140,9 +147,17 @@ impl<'r> Surgeon<'r> {
         Ok(())
     }
 
-    fn write(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Outcome) -> Result<()> {
-        self.writer.entry(entry, &Rewrite::default(), scratch, &mut out.bytes)?;
-        out.push_key(entry, self.seeds);
+    fn write(&mut self, entry: &Entry<'_>, raw: &[u8], scratch: &mut Scratch, out: &mut Outcome) -> Result<()> {
+        let raw_key = || Some((entry.db, entry.key.to_vec()));
+        let lost = match self.writer.entry(entry, &Rewrite::default(), scratch, &mut out.bytes)? {
+            Carried::Left(why) => why,
+            Carried::Nothing => "it is nothing that is written".into(),
+            Carried::Whole | Carried::As(_) | Carried::Less(_) => {
+                out.push_key(entry, self.seeds);
+                return Ok(());
+            }
+        };
+        out.leave(entry.offset, raw, raw_key(), lost.into_owned(), Fate::Lost);
         Ok(())
     }
 
@@ -150,6 +165,10 @@ impl<'r> Surgeon<'r> {
         self.deep.other(record, origin, &mut self.faults);
         if let Some(e) = self.faults.errors.first() {
             out.leave(start, raw, None, e.reason(), Fate::Lost);
+            return Ok(());
+        }
+        if let Some(why) = misleads(record, origin) {
+            out.leave(start, raw, None, why, Fate::Dropped);
             return Ok(());
         }
         if let Record::ResizeDb { db, keys, .. } = record {
@@ -167,6 +186,17 @@ impl<'r> Surgeon<'r> {
         }
         Ok(())
     }
+}
+
+/// Why an aux field would make readers take the dump for another's: it names a server that does not write such headers.
+fn misleads(record: &Record<'_>, origin: &Origin) -> Option<String> {
+    let Record::Aux { name, value } = record else { return None };
+    if !Origin::cares_about(name) {
+        return None;
+    }
+    let mut learned = origin.clone();
+    learned.learn(name, value);
+    crate::check::header(&learned).map(|e| e.reason())
 }
 
 /// A key without an expiry that no server takes.

@@ -429,18 +429,21 @@ impl Group {
         }
     }
 
-    /// The NACKed entries in the queue's order; the pending list has each of them, without a consumer.
-    fn nack_queue(&self) -> Result<Vec<StreamId>> {
+    /// The NACKed entries in the queue's order; the pending list has each of them, without a consumer. A stream whose
+    /// queue lacks some of these is read by servers that do not sanitize, and refused by those that do.
+    fn nack_queue(&self) -> Result<&[StreamId]> {
         let of_nobody: Vec<_> = self.pending.iter().filter(|p| p.consumer.is_none()).map(|p| p.id).collect();
-        if self.nacked.is_empty() {
-            return Ok(of_nobody);
-        }
         let mut sorted = self.nacked.clone();
         sorted.sort_unstable();
         if sorted == of_nobody {
-            return Ok(self.nacked.clone());
+            return Ok(&self.nacked);
         }
-        Err(Error::malformed("stream: the NACKed entries are not the pending ones of no consumer"))
+        match of_nobody.iter().find(|id| sorted.binary_search(id).is_err()) {
+            Some(id) => {
+                Err(Error::malformed(format!("stream: pending entry {id} belongs to no consumer, and is not NACKed")))
+            }
+            None => Err(Error::malformed("stream: the NACKed entries are not the pending ones of no consumer")),
+        }
     }
 }
 

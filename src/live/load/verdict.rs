@@ -3,7 +3,7 @@
 use super::compare::{Check, has_source};
 use super::packet::{Step, What};
 use super::probe::Probe;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::live::{Replies, Reply, Skim};
 
 /// What the replies to a step come to.
@@ -54,6 +54,8 @@ impl Verdict {
         let (mut refused, mut last) = (None, Skim::Fine);
         for _ in 0..step.replies {
             match replies.skim()? {
+                // What arrived is not what was sent; the server hangs up. That is no refusal of a key.
+                Skim::Error(words) if words.starts_with("ERR Protocol error") => return Err(Error::connection(words)),
                 Skim::Error(words) => drop(refused.get_or_insert(words)),
                 other => last = other,
             }

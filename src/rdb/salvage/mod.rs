@@ -9,6 +9,7 @@
 //! tried at a place is paid for from a budget that grows with the bytes that are read.
 
 mod credible;
+mod fields;
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -16,10 +17,11 @@ use std::sync::Arc;
 
 use super::measure::{Measure, Unit};
 use super::reader::key_at;
-use crate::codec::{Cursor, Str, opcode};
+use crate::codec::{Cursor, opcode};
 use crate::error::Error;
 use crate::model::{Batch, Mark, Origin, RdbType};
 use credible::{Chain, Judge, SURE};
+use fields::Fields;
 
 /// Bytes of the file in a batch, unless a single record is larger.
 const BATCH: usize = 1 << 20;
@@ -180,7 +182,7 @@ impl Salvager {
     pub fn fill(&mut self, batch: &mut Batch, gaps: &mut Vec<Gap>) -> bool {
         gaps.clear();
         batch.marks.clear();
-        batch.used = 0;
+        (batch.begin, batch.used) = (0, 0);
         loop {
             if let Some(NextGap { len, why, bits }) = self.next_gap.take() {
                 self.push_gap(len, why, Some(bits), false);
@@ -406,7 +408,8 @@ impl Salvager {
             if end - start < SMALL {
                 continue;
             }
-            for at in start + 2..end {
+            let fields = Fields::of(&self.buf[..end], start, &self.measure.origin);
+            for at in (start + 2..end).filter(|at| !fields.begins_at(*at)) {
                 let place = credible::Place { at, beyond: end, before: SURE, scanned: (at - start) as u64, reach };
                 let chain = self.judge.chain(measured.state(unit), &self.buf[..self.have], place, self.at_end);
                 if let Chain::Credible(bits) = chain {
@@ -424,7 +427,7 @@ impl Salvager {
     fn look_ahead(&mut self, why: Error) {
         let (mut at, mut scanned) = (1, 0);
         let mut why = Some(why);
-        let mut fields = self.fields_like_strings();
+        let mut fields = Fields::of(&self.buf[..self.have], 0, &self.measure.origin).said;
         self.judge.forget();
         loop {
             if at >= self.have {
@@ -437,7 +440,7 @@ impl Salvager {
             match self.judge.chain(&self.measure, &self.buf[..self.have], place, self.at_end) {
                 Chain::Credible(_) if fields > 0 && self.buf[at] == RdbType::String.code() => {
                     fields -= 1;
-                    at += 1;
+                    at += fields::length(&self.buf[..self.have], at);
                 }
                 Chain::Credible(bits) => {
                     return self.push_gap(at, why.take().unwrap_or_else(goes_on), Some(bits), false);
@@ -460,28 +463,6 @@ impl Salvager {
             self.push_gap(self.have, why.take().unwrap_or_else(goes_on), None, false);
         }
         self.ending = Some(Ending::Cut);
-    }
-
-    /// How many fields of the hash that the buffer begins with lie behind its damage. Those of hashes with field expiries
-    /// look exactly like strings, if they do not expire: a zero, a name and a value.
-    fn fields_like_strings(&self) -> u64 {
-        let mut cur = Cursor::new(&self.buf[..self.have]);
-        let mut count = || {
-            let code = cur.u8()?;
-            Str::skip(&mut cur)?;
-            match RdbType::resolve(code, &self.measure.origin) {
-                Some(RdbType::HashMetadata) => drop(cur.take(8)?),
-                Some(RdbType::HashMetadataPreGa) => {}
-                _ => return Ok(0),
-            }
-            let mut left = cur.length()?;
-            while left > 0 && cur.length().and_then(|_| Str::skip(&mut cur)).and_then(|_| Str::skip(&mut cur)).is_ok() {
-                left -= 1;
-            }
-            Ok::<u64, Error>(left.saturating_sub(1))
-        };
-        // What can't even be counted is no such hash.
-        count().unwrap_or(0)
     }
 
     /// Makes a gap of the first bytes of the buffer and goes on behind them.
