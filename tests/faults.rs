@@ -15,7 +15,7 @@ use crate::harness::{binary, file, folder, names, read, root, run, shell, tutori
 use crate::live::installed;
 
 /// A dump of so many strings of a thousand bytes, with its checksum off.
-fn strings(count: u32) -> Vec<u8> {
+pub(crate) fn strings(count: u32) -> Vec<u8> {
     let mut dump = b"REDIS0009".to_vec();
     for i in 0..count {
         dump.extend_from_slice(&[0, 8]);

@@ -119,7 +119,7 @@ pub fn dump(data: &[u8]) {
         let drip = Box::new(Drip(Cursor::new(data.to_vec()), drip));
         assert_eq!(whole, walk(Reader::with_batch_size(drip, 1)), "the size of reads makes a difference");
     }
-    assert_eq!(whole, walk(Reader::with_size(at_once(data), Some(data.len() as u64))), "the known size does");
+    assert_eq!(whole, walk(Reader::of_file(Arc::new(data.to_vec()), data.len() as u64)), "the known size does");
     let sound = is_sound(data);
     assert!(whole.1.is_empty() || sound != Some(true), "it is called sound, and can't be read: {}", whole.1);
 }
