@@ -48,7 +48,7 @@ pub(crate) struct RepairCommand {
     /// Keep keys whose collection is empty; servers from 6.2 on skip them
     #[arg(long)]
     keep_empty: bool,
-    /// Keep what can still be read of a damaged list, set, sorted set or hash, up to the damage
+    /// Keep what can still be read of a damaged list, set, sorted set, hash or stream
     #[arg(long)]
     salvage_elements: bool,
     /// Do not put back what the checksum says was there

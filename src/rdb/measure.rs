@@ -187,7 +187,11 @@ impl Measure {
     #[inline]
     fn member_expiries(&self, cur: &mut Cursor<'_>, whole: bool) -> Result<()> {
         match cur.peek() {
-            Some(opcode::AUX) => self.member_expiry_fields(cur),
+            Some(opcode::AUX) => match self.member_expiry_fields(cur) {
+                // What is wrong with the field behind it is no fault of the key.
+                Err(e) if whole || !e.is_truncated() => Ok(()),
+                measured => measured,
+            },
             None if !whole && self.origin.dialect == Dialect::KeyDb => Err(cur.truncated()),
             _ => Ok(()),
         }

@@ -125,13 +125,14 @@ fn try_out(promises: &[&str], bytes: &[u8]) -> Option<String> {
         if taken > ROOM + bytes.len() {
             return Some(format!("{promise}: {taken} bytes of memory"));
         }
-        if took > PATIENCE {
-            // Other processes may have been in the way.
+        // Other processes may have been in the way, of all of them hardly.
+        let is_slow = || {
             let begun = Instant::now();
             keep(&[promise], bytes);
-            if begun.elapsed() > PATIENCE {
-                return Some(format!("{promise}: {took:?}"));
-            }
+            begun.elapsed() > PATIENCE
+        };
+        if took > PATIENCE && (0..5).all(|_| is_slow()) {
+            return Some(format!("{promise}: {took:?}"));
         }
     }
     None
