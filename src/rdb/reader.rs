@@ -368,7 +368,7 @@ impl Reader {
 
     /// Reads until `want` bytes are there or the input ends.
     fn top_up(&mut self, bytes: &mut Vec<u8>, have: &mut usize, want: usize) {
-        if bytes.len() > 4 * self.batch_size.max(want) {
+        if bytes.len() > self.batch_size.max(want).saturating_mul(4) {
             bytes.truncate(want.max(*have));
             bytes.shrink_to_fit();
         }
@@ -480,10 +480,7 @@ impl Reader {
 fn grown(want: usize, needed: u64) -> usize {
     const LARGE: usize = 64 << 20;
     let more = want.saturating_add(if want < LARGE { want } else { want / 4 });
-    match usize::try_from(needed) {
-        Ok(needed) if needed > want => needed,
-        _ => more,
-    }
+    more.max(usize::try_from(needed).unwrap_or(usize::MAX))
 }
 
 /// The key of the unit that starts here, if one can be read.
