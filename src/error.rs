@@ -152,10 +152,10 @@ impl Error {
         self
     }
 
-    /// Moves an offset that was relative to a slice to where the slice starts.
-    pub(crate) fn moved(mut self, base: u64) -> Error {
+    /// Moves an offset in a slice to where it is in the input: byte `begin` of the slice stands there at `base`.
+    pub(crate) fn moved(mut self, base: u64, begin: usize) -> Error {
         if let Some(offset) = &mut self.0.offset {
-            *offset += base;
+            *offset = offset.saturating_sub(begin as u64) + base;
         }
         self
     }

@@ -1,13 +1,19 @@
-//! Being told to stop: a short message, and nothing half-written stays behind.
+//! Being told to stop: a short message, nothing half-written stays behind, and no server a replica of nobody.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::thread;
+use std::time::Duration;
 
+use rdbkit::live::Endpoint;
+use rdbkit::live::replication::give_back_all;
 use rdbkit::pipeline::discard_unfinished;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli;
+
+/// How long a server may take to read what it has got of a load by replication.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for SIGINT, SIGTERM and SIGHUP beside the work, and ends the process as shells expect of it: with 128 and the
 /// signal's number.
@@ -22,6 +28,12 @@ pub(crate) fn watch() {
             drop(write!(stderr(), "\r\x1b[K"));
         }
         cli::complain(&what);
+        // Whoever does not want to wait for that says so once more.
+        thread::spawn(move || signals.forever().next().map(|signal| std::process::exit(128 + signal)));
+        let before = |server: &Endpoint| cli::complain(&format!("{}: making it a master again …", server.url()));
+        for e in give_back_all(PATIENCE, before) {
+            cli::complain(&e);
+        }
         std::process::exit(128 + signal);
     });
 }

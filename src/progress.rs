@@ -49,6 +49,11 @@ impl Progress {
         })
     }
 
+    /// Shows nothing.
+    pub(crate) fn none() -> Progress {
+        Progress(None)
+    }
+
     /// Shows that something is waited for.
     pub(crate) fn waiting(what: &'static str, quiet: bool) -> Progress {
         if quiet || !stderr().is_terminal() {

@@ -23,7 +23,11 @@ pub(crate) fn reseal(bytes: &mut [u8]) {
 /// A string with its length in front.
 pub(crate) fn text(bytes: &[u8]) -> Vec<u8> {
     let len = bytes.len();
-    let head = if len < 64 { vec![len as u8] } else { vec![0x40 | (len >> 8) as u8, len as u8] };
+    let head = match len {
+        0..64 => vec![len as u8],
+        64..0x4000 => vec![0x40 | (len >> 8) as u8, len as u8],
+        _ => [vec![0x80], (len as u32).to_be_bytes().to_vec()].concat(),
+    };
     [head, bytes.to_vec()].concat()
 }
 

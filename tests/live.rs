@@ -360,7 +360,7 @@ impl Server {
         reply.unwrap_or_else(|e| panic!("{}: {command} {}: {e}\n{}", self.installed.name, shown(more), self.log()))
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         text(&self.folder.path().join("log"))
     }
 }

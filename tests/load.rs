@@ -221,6 +221,70 @@ fn functions_are_not_replaced_unasked() {
 }
 
 #[test]
+fn functions_are_compared_as_well() {
+    let mut server = installed("redis-7.0.15").start();
+    let dump = dump("redis-7.0.15", "functions");
+    let ran = load(&dump, &server, &["--verify"]);
+    assert!(ran.code == Some(0) && ran.err().contains(" libraries as in the files, 0 not"), "{ran}");
+    let names = server.ask("FUNCTION LIST", &[]);
+    let name = names.items()[0].items()[1].text().to_vec();
+    let code =
+        [b"#!lua name=".as_slice(), &name, b"\nredis.register_function('other', function() return 1 end)"].concat();
+    server.ask("FUNCTION LOAD REPLACE", &[&code]);
+    let compared = || load(&dump, &server, &["--verify", "--on-exists", "skip"]);
+    let ran = compared();
+    let said = format!("function library \"{}\": it has another source", String::from_utf8_lossy(&name));
+    assert!(ran.code == Some(1) && ran.err().contains(&said) && ran.err().contains(", 1 not"), "{ran}");
+}
+
+#[test]
+fn servers_with_other_names_for_commands_are_loaded_by_those_they_have() {
+    let without = |names: &[&str]| {
+        let settings: Vec<&str> = names.iter().flat_map(|name| ["--rename-command", *name, ""]).collect();
+        installed("redis-7.0.15").start_as(&settings)
+    };
+    let mut server = without(&["RESTORE", "CONFIG", "FLUSHALL"]);
+    let ran = load(Path::new(TUTORIAL), &server, &["--verify"]);
+    let said = "all goes by commands, as RESTORE is refused: ERR unknown command 'RESTORE'\n";
+    assert!(ran.code == Some(0) && ran.err().contains(said), "{ran}");
+    assert_eq!(digest(&mut server), digest_of("redis-7.0.15", Path::new(TUTORIAL)));
+    let ran = load(Path::new(TUTORIAL), &server, &["--method", "restore"]);
+    assert!(ran.code == Some(2) && ran.err().contains("unknown command 'RESTORE'"), "{ran}");
+    let before = digest(&mut server);
+    let ran = load(Path::new(TUTORIAL), &server, &["--flush", "--yes"]);
+    assert!(ran.code == Some(2) && ran.err().contains("unknown command 'FLUSHALL'"), "{ran}");
+    assert_eq!(digest(&mut server), before);
+    // One that does not even say what it is gets all that goes without knowing it.
+    let server = without(&["INFO", "CONFIG", "CLIENT", "MODULE"]);
+    let ran = load(Path::new(TUTORIAL), &server, &["--verify"]);
+    assert!(ran.code == Some(0) && ran.err().contains("compared: 11 keys as in the files, 0 not"), "{ran}");
+    let server = without(&["SET", "MSETNX", "RESTORE"]);
+    let ran = load(Path::new(TUTORIAL), &server, &[]);
+    assert!(ran.code == Some(1) && ran.err().contains("unknown command"), "{ran}");
+}
+
+#[test]
+fn several_connections_bring_the_same() {
+    let (mut source, dump) = populated(60_000);
+    for method in ["auto", "restore", "commands"] {
+        let mut server = installed("redis-7.0.15").start();
+        loads(&dump, &server, &["--connections", "3", "--method", method, "--verify"]);
+        assert_eq!(digest(&mut server), digest(&mut source), "{method}");
+    }
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let (_source, dump) = populated(20_000);
+    let server = installed("redis-7.0.15").start();
+    let begun = std::time::Instant::now();
+    // Some 2.6 MB of commands.
+    loads(&dump, &server, &["--rate", "2M"]);
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(900), "{took:?}");
+}
+
+#[test]
 fn a_directory_of_files_is_loaded_in_order() {
     let mut server = installed("redis-7.0.15").start();
     let folder = folder();
@@ -249,7 +313,7 @@ fn it_waits_for_a_server_that_starts() {
 }
 
 /// Runs it beside the test.
-fn go(args: &[&str]) -> JoinHandle<Ran> {
+pub(crate) fn go(args: &[&str]) -> JoinHandle<Ran> {
     let run = run(args);
     std::thread::spawn(move || run.go())
 }
@@ -321,7 +385,7 @@ fn a_port_without_a_server_is_told_from_one_with_something_else() {
 }
 
 /// A port that is free, and ten thousand above it too, where a node of a cluster listens for others.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let found = (0..50).find_map(|_| {
         let listener = TcpListener::bind("127.0.0.1:0").ok()?;
         let port = listener.local_addr().ok()?.port();
@@ -379,7 +443,7 @@ fn tls_is_verified() {
 }
 
 /// A server with so many strings and some larger values, and a dump of it.
-fn populated(keys: u32) -> (Server, PathBuf) {
+pub(crate) fn populated(keys: u32) -> (Server, PathBuf) {
     let mut server = installed("redis-7.0.15").start();
     server.ask("DEBUG POPULATE", &[keys.to_string().as_bytes(), b"key", b"100"]);
     server.ask(
@@ -503,102 +567,4 @@ fn a_summary_for_programs() {
     let ran = run(["load", "--json", "-q", TUTORIAL]).args([server.url()]).ok();
     let summary: serde_json::Value = serde_json::from_str(ran.out()).unwrap();
     assert_eq!((&summary["complete"], &summary["loaded"], &summary["refused"]), (&true.into(), &11.into(), &0.into()));
-}
-
-/// Three masters that know each other, by their ports.
-struct Cluster {
-    nodes: Vec<(Server, u16)>,
-}
-
-impl Cluster {
-    fn start(name: &str) -> Cluster {
-        let start = |_| {
-            let port = free_port();
-            let settings = ["--port", &port.to_string(), "--cluster-enabled", "yes", "--cluster-node-timeout", "5000"];
-            (installed(name).start_as(&settings), port)
-        };
-        let mut nodes: Vec<(Server, u16)> = (0..3).map(start).collect();
-        let first = nodes[0].1.to_string();
-        for (i, (node, _)) in nodes.iter_mut().enumerate() {
-            let slots = [(0, 5460), (5461, 10922), (10923, 16383)][i];
-            let slots: Vec<String> = (slots.0..=slots.1).map(|slot| slot.to_string()).collect();
-            let slots: Vec<&[u8]> = slots.iter().map(String::as_bytes).collect();
-            node.ask("CLUSTER ADDSLOTS", &slots);
-            node.ask("CLUSTER SET-CONFIG-EPOCH", &[(i + 1).to_string().as_bytes()]);
-            if i > 0 {
-                node.ask("CLUSTER MEET 127.0.0.1", &[first.as_bytes()]);
-            }
-        }
-        let mut cluster = Cluster { nodes };
-        let agreed = poll(SOON, || cluster.nodes.iter_mut().all(|(node, _)| is_whole(node)).then_some(()));
-        assert!(agreed.is_some(), "the cluster does not come together");
-        cluster
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.nodes[0].1)
-    }
-
-    fn id(&mut self, node: usize) -> Vec<u8> {
-        self.nodes[node].0.ask("CLUSTER MYID", &[]).text().to_vec()
-    }
-
-    fn keys(&mut self) -> Vec<i64> {
-        self.nodes.iter_mut().map(|(node, _)| node.ask("DBSIZE", &[]).int()).collect()
-    }
-}
-
-fn is_whole(node: &mut Server) -> bool {
-    let info = node.ask("CLUSTER INFO", &[]);
-    let info = String::from_utf8_lossy(info.text()).into_owned();
-    info.contains("cluster_state:ok")
-        && info.contains("cluster_slots_ok:16384")
-        && info.contains("cluster_known_nodes:3")
-}
-
-/// A dump of the whole cluster, and the cluster itself, hold what was loaded into it.
-fn comes_back(url: &str, dump: &Path) {
-    let folder = folder();
-    for method in ["sync", "scan"] {
-        let again = folder.path().join(format!("{method}.rdb"));
-        let ran = run(["dump", url, "--method", method, "-o"]).args([&again]).go();
-        assert_eq!(ran.code, Some(0), "{method}: {ran}");
-        assert_eq!(run(["diff",]).args([dump, &again]).ok().out(), "the same: 20,003 keys\n");
-    }
-    let ran = run(["diff", url]).args([dump]).go();
-    assert_eq!((ran.code, ran.out()), (Some(0), "the same: 20,003 keys\n"), "{ran}");
-}
-
-#[test]
-fn a_cluster_gets_each_key_where_it_belongs() {
-    let mut cluster = Cluster::start("redis-7.0.15");
-    let (mut source, dump) = populated(20_000);
-    let slot = cluster.nodes[0].0.ask("CLUSTER KEYSLOT list", &[]).int();
-    let mut owner = [5460, 10922, 16383].iter().position(|last| slot <= *last).unwrap();
-    let slot = slot.to_string();
-    for method in ["auto", "commands"] {
-        // The slot of the list goes to the next node meanwhile.
-        let (from, to) = (owner, (owner + 1) % 3);
-        let (from_id, to_id) = (cluster.id(from), cluster.id(to));
-        cluster.nodes[to].0.ask("CLUSTER SETSLOT", &[slot.as_bytes(), b"IMPORTING", &from_id]);
-        cluster.nodes[from].0.ask("CLUSTER SETSLOT", &[slot.as_bytes(), b"MIGRATING", &to_id]);
-        let load = go(&["load", dump.to_str().unwrap(), &cluster.url(), "--verify", "--method", method]);
-        std::thread::sleep(Duration::from_millis(1500));
-        for node in [to, from] {
-            cluster.nodes[node].0.ask("CLUSTER SETSLOT", &[slot.as_bytes(), b"NODE", &to_id]);
-        }
-        let ran = load.join().unwrap();
-        assert_eq!(ran.code, Some(0), "{method}: {ran}");
-        assert!(ran.err().contains("compared: 20,003 keys as in the files, 0 not"), "{method}: {ran}");
-        let keys = cluster.keys();
-        assert!(keys.iter().sum::<i64>() == 20_003 && keys.iter().all(|keys| *keys > 6000), "{keys:?}");
-        assert_eq!(cluster.nodes[to].0.ask("DUMP list", &[]), source.ask("DUMP list", &[]));
-        comes_back(&cluster.url(), &dump);
-        for (node, _) in &mut cluster.nodes {
-            node.ask("FLUSHALL", &[]);
-        }
-        owner = to;
-    }
-    let ran = run(["load", TUTORIAL]).args([cluster.url()]).go();
-    assert!(ran.code == Some(1) && ran.err().contains("a cluster has database 0 only; --db-map"), "{ran}");
 }

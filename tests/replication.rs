@@ -1,6 +1,10 @@
 //! `rdbkit load --method replication`: what a server takes from us as its master, held against its own loading.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 
 use crate::corpus::{Case, case};
 use crate::harness::{Ran, file, folder, read, run};
@@ -185,4 +189,115 @@ fn several_files_become_one() {
     let ran = run(["load", "-q", "--method", "replication"]).args([&one.path, &two.path]).args([server.url()]).ok();
     assert!(server.ask("DBSIZE", &[]).int() >= alone, "{ran}");
     assert!(!server.ask("FUNCTION LIST", &[]).items().is_empty(), "{ran}");
+}
+
+fn setting(server: &mut Server) -> Vec<u8> {
+    server.ask("CONFIG GET repl-diskless-load", &[]).items()[1].text().to_vec()
+}
+
+/// The data go straight into the memory of an empty server, which has its own setting again in the end, however it ends.
+#[test]
+fn an_empty_server_reads_as_they_come_and_is_as_it_was() {
+    let small = case("redis-7.0.15", "small");
+    let (_folder, damaged) = file("damaged.rdb", &{
+        let mut bytes = read(&small.path);
+        let at = bytes.len() - 20;
+        bytes[at] ^= 0x10;
+        bytes
+    });
+    for name in
+        ["redis-6.0.16", "redis-6.2.14", "redis-7.0.15", "redis-8.6.3", "redis-8.10.2", "valkey-8.1.1", "valkey-9.1.2"]
+    {
+        let mut server = installed(name).start();
+        let before = setting(&mut server);
+        let said = load(&damaged, &server.url()).fails_with(2);
+        assert_eq!((setting(&mut server), role(&mut server).as_str()), (before.clone(), "master"), "{name}: {said}");
+        assert_eq!(server.ask("DBSIZE", &[]), Reply::Int(0), "{name}: {said}");
+        let dump = if server.installed.since(7, 0) { &small.path } else { &crate::harness::testdata("tutorial.rdb") };
+        let trial = load(dump, &server.url()).args(["--dry-run"]).fails_with(0);
+        assert!(trial.out().contains("repl-diskless-load would be on-empty-db"), "{name}: {trial}");
+        assert_eq!(server.ask("DBSIZE", &[]), Reply::Int(0), "{name}: {trial}");
+        let ran = load(dump, &server.url()).fails_with(0);
+        assert!(
+            ran.err().contains("repl-diskless-load was on-empty-db for the load, is back at disabled"),
+            "{name}: {ran}"
+        );
+        assert_eq!((setting(&mut server), role(&mut server).as_str()), (before.clone(), "master"), "{name}: {ran}");
+        assert!(server.ask("DBSIZE", &[]).int() > 0, "{name}: {ran}");
+        // One with keys is not asked for that.
+        let ran = load(dump, &server.url()).args(["--yes"]).fails_with(0);
+        assert!(ran.err().contains("by its disk: so it keeps what it has"), "{name}: {ran}");
+        assert_eq!(setting(&mut server), before, "{name}");
+    }
+}
+
+/// The server has read a good part of it when it comes to its end too early.
+#[test]
+fn a_file_that_breaks_off_leaves_an_empty_master() {
+    let mut server = installed("redis-7.0.15").start();
+    let bytes = crate::faults::strings(8000);
+    let (_folder, path) = file("cut.rdb", &bytes[..bytes.len() / 2]);
+    let begun = std::time::Instant::now();
+    let ran = load(&path, &server.url()).fails_with(2);
+    assert!(ran.err().contains("cut.rdb") && !ran.err().contains("may still be a replica"), "{ran}{}", server.log());
+    assert_eq!((role(&mut server).as_str(), setting(&mut server)), ("master", b"disabled".to_vec()), "{ran}");
+    assert_eq!(server.ask("DBSIZE", &[]), Reply::Int(0), "{ran}");
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_server_that_may_not_be_set_reads_from_its_disk() {
+    let mut server = installed("redis-7.0.15").start();
+    server.ask("ACL SETUSER loader on >secret ~* +@all -config|set", &[]);
+    let url = server.url().replace("unix://", "unix://loader:secret@");
+    let ran = load(&case("redis-7.0.15", "small").path, &url).fails_with(0);
+    assert!(ran.err().contains("by its disk: NOPERM"), "{ran}");
+    assert_eq!(setting(&mut server), b"disabled");
+}
+
+/// One that says yes to all that it is told, and does not come for the data.
+#[test]
+fn a_server_that_can_not_reach_us_is_free_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut buf = [0; 4096];
+            while let Ok(n) = stream.read(&mut buf)
+                && n > 0
+            {
+                tell.send(String::from_utf8_lossy(&buf[..n]).replace("\r\n", " ")).unwrap();
+                let commands = buf[..n].iter().filter(|byte| **byte == b'*').count();
+                // Whoever has hung up gets no more.
+                drop(stream.write_all(&b"+OK\r\n".repeat(commands)));
+            }
+        }
+    });
+    let ran = load(&case("redis-7.0.15", "small").path, &url).args(["--timeout", "1s"]).fails_with(2);
+    assert!(ran.err().contains("did not come there") && ran.err().contains("--listen"), "{ran}");
+    let told: Vec<String> = told.try_iter().filter(|command| command.contains("REPLICAOF")).collect();
+    assert!(told.len() == 2 && told[0].contains("127.0.0.1") && told[1].contains("NO $3 ONE"), "{told:?}");
+}
+
+#[test]
+fn a_load_that_is_interrupted_leaves_a_master() {
+    let mut server = installed("redis-7.0.15").start();
+    let bytes = crate::faults::strings(8000);
+    let args = ["load", "-", &server.url(), "--method", "replication", "--yes"];
+    let mut child =
+        Command::new(crate::harness::binary()).args(args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    // From now on it waits for more, and answers nobody.
+    let reads = poll(SOON, || server.log().contains("Loading DB in memory").then_some(()));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(reads.is_some(), "{said}");
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("making it a master again"), "{said}");
+    assert_eq!((role(&mut server).as_str(), setting(&mut server)), ("master", b"disabled".to_vec()), "{said}");
+    assert_eq!(server.ask("DBSIZE", &[]), Reply::Int(0));
+    drop(stdin);
 }

@@ -2,11 +2,13 @@
 //!
 //! ```sh
 //! cargo bench --bench speed -- mixed.rdb --check-rdb redis-check-rdb
+//! cargo bench --bench speed -- mixed.rdb --only live --server redis-server
 //! ```
 //!
 //! Every command is a process of its own, run in turn with the yardstick, so that a ratio holds when the machine's
 //! speed drifts; medians are printed. The file is read once before, so that it lies in the page cache.
 
+mod live;
 mod run;
 mod works;
 
@@ -36,6 +38,12 @@ struct Args {
     /// The yardstick, if it is not on PATH.
     #[arg(long, value_name = "PROGRAM", default_value = "redis-check-rdb")]
     check_rdb: PathBuf,
+    /// Time loads into this server and snapshots of it as well, and nothing else with '--only live'.
+    #[arg(long, value_name = "PROGRAM")]
+    server: Option<PathBuf>,
+    /// The server's client.
+    #[arg(long, value_name = "PROGRAM", default_value = "redis-cli")]
+    client: PathBuf,
     /// Where files may be written; about three times the dump.
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -92,5 +100,11 @@ fn measure(args: &Args) -> std::io::Result<()> {
         let (mb, keys) = (size / wall, keys / wall / 1000.0);
         println!("| {} | {threads} | {wall:.3} | {cpu:.3} | {mb:.0} | {keys:.0} | {peak:.0} | {ratio} |", work.name);
     }
-    Ok(())
+    match &args.server {
+        Some(server) if is_wanted("live") => {
+            let programs = live::Programs { server: server.clone(), client: args.client.clone() };
+            live::measure(&programs, &args.dump, folder.path(), args.runs)
+        }
+        _ => Ok(()),
+    }
 }

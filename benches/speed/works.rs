@@ -22,7 +22,7 @@ impl Work {
 }
 
 /// The program that cargo built beside this one.
-fn rdbkit() -> PathBuf {
+pub(crate) fn rdbkit() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_rdbkit"))
 }
 

@@ -54,6 +54,15 @@ pub struct Database {
     pub bytes: u64,
 }
 
+impl Database {
+    fn add(&mut self, more: Database) {
+        self.keys += more.keys;
+        self.expires += more.expires;
+        self.expired += more.expired;
+        self.bytes += more.bytes;
+    }
+}
+
 /// A row of the table of types.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TypeKey {
@@ -106,14 +115,7 @@ pub struct ModuleUse {
 }
 
 impl Summary {
-    fn entry(&mut self, entry: &Entry<'_>, now: i64) {
-        let db = self.databases.entry(entry.db).or_default();
-        db.keys += 1;
-        db.bytes += entry.size;
-        if let Some(at) = entry.expiry {
-            db.expires += 1;
-            db.expired += u64::from(at <= now);
-        }
+    fn entry(&mut self, entry: &Entry<'_>) {
         match entry.eviction {
             Eviction::Idle(_) => self.idle += 1,
             Eviction::Freq(_) => self.freq += 1,
@@ -182,11 +184,7 @@ impl Summary {
         self.aux.extend(other.aux);
         self.functions.extend(other.functions);
         for (db, more) in other.databases {
-            let all = self.databases.entry(db).or_default();
-            all.keys += more.keys;
-            all.expires += more.expires;
-            all.expired += more.expired;
-            all.bytes += more.bytes;
+            self.databases.entry(db).or_default().add(more);
         }
         for (key, more) in other.types {
             self.count(key, more);
@@ -213,12 +211,9 @@ impl Summary {
 
     /// All databases together.
     pub fn total(&self) -> Database {
-        self.databases.values().fold(Database::default(), |a, b| Database {
-            keys: a.keys + b.keys,
-            expires: a.expires + b.expires,
-            expired: a.expired + b.expired,
-            bytes: a.bytes + b.bytes,
-        })
+        let mut total = Database::default();
+        self.databases.values().for_each(|db| total.add(*db));
+        total
     }
 }
 
@@ -234,13 +229,31 @@ impl Work for Counter {
 
     fn batch(&mut self, batch: &Batch, _: &mut ()) -> Result<()> {
         let Counter { summary, now, buffers } = self;
-        batch.each(buffers, |record, _| {
+        // Keys of a database stand together: it is looked up once for all of them.
+        let (mut number, mut db) = (batch.db(), Database::default());
+        let outcome = batch.each(buffers, |record, _| {
             match &record {
-                Record::Entry(entry) => summary.entry(entry, *now),
+                Record::Entry(entry) => {
+                    if entry.db != number {
+                        if db.keys > 0 {
+                            summary.databases.entry(number).or_default().add(std::mem::take(&mut db));
+                        }
+                        number = entry.db;
+                    }
+                    let expires = entry.expiry.is_some();
+                    let expired = entry.expiry.is_some_and(|at| at <= *now);
+                    let bytes = entry.size;
+                    db.add(Database { keys: 1, expires: u64::from(expires), expired: u64::from(expired), bytes });
+                    summary.entry(entry);
+                }
                 other => summary.other(other),
             }
             Ok(())
-        })
+        });
+        if db.keys > 0 {
+            summary.databases.entry(number).or_default().add(db);
+        }
+        outcome
     }
 }
 

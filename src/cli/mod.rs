@@ -14,8 +14,8 @@ pub(crate) use ignore::IgnoreArgs;
 pub(crate) use memory::MemoryArgs;
 pub(crate) use rewrite::RewriteArgs;
 pub(crate) use server::{ServerArgs, parse_duration};
-pub(crate) use source::{as_one, open_source, say_if_refused};
-pub(crate) use writing::{LossArgs, WriteArgs, rdb_output, summarize};
+pub(crate) use source::{as_one, open_source, open_whole, say_if_refused, url_in};
+pub(crate) use writing::{LossArgs, Losses, WriteArgs, rdb_output, summarize};
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -44,6 +44,11 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// As many as were asked for; else no more than these.
+    pub(crate) fn threads_up_to(self, most: NonZeroUsize) -> NonZeroUsize {
+        self.threads.unwrap_or_else(|| self.threads().min(most))
+    }
+
     pub(crate) fn threads(self) -> NonZeroUsize {
         self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }

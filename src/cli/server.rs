@@ -11,7 +11,7 @@ use rdbkit::{Error, Result};
 #[derive(Args, Default)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ServerArgs {
-    /// Take the password from this file; else from the URL, or from REDISCLI_AUTH in the environment
+    /// Take the password from this file, for a URL without one; else from REDISCLI_AUTH in the environment
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// With rediss://, trust only the certificates in this file (PEM); else those of the system
@@ -48,9 +48,11 @@ impl ServerArgs {
     pub(crate) fn endpoint(&self, url: &str) -> Result<Endpoint> {
         let named = |e: Error| e.in_input(&without_password(url));
         let mut url: Url = url.parse().map_err(named)?;
-        if let Some(path) = &self.password_file {
+        if url.password.is_some() {
+            // Each of two servers may have its own.
+        } else if let Some(path) = &self.password_file {
             url.password = Some(password_in(path)?);
-        } else if url.password.is_none() {
+        } else {
             url.password = std::env::var("REDISCLI_AUTH").ok().filter(|password| !password.is_empty());
         }
         let tls = TlsOptions {

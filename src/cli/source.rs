@@ -16,12 +16,21 @@ use super::{ServerArgs, complain};
 pub(crate) fn open_source(place: &Path, server: &ServerArgs, threads: NonZeroUsize) -> Result<Input> {
     /// More keys than this are worth waiting until a server begins with replication.
     const SMALL: u64 = 200_000;
-    let Some(url) = place.to_str().filter(|_| is_url(place.as_os_str())) else { return open(place) };
+    open_either(place, server, threads, SMALL)
+}
+
+/// The same for what is to be kept: of one moment, if the server allows that, however long it takes to begin.
+pub(crate) fn open_whole(place: &Path, server: &ServerArgs, threads: NonZeroUsize) -> Result<Input> {
+    open_either(place, server, threads, 0)
+}
+
+fn open_either(place: &Path, server: &ServerArgs, threads: NonZeroUsize, scan_up_to: u64) -> Result<Input> {
+    let Some(url) = url_in(place) else { return open(place) };
     let endpoint = server.endpoint(url)?;
     let db = endpoint.url().db;
     let options = dump::Options {
         method: if db.is_some() { Method::Scan } else { Method::Auto },
-        scan_up_to: SMALL,
+        scan_up_to,
         dbs: db.into_iter().collect(),
         ..dump::Options::default()
     };
@@ -32,6 +41,11 @@ pub(crate) fn open_source(place: &Path, server: &ServerArgs, threads: NonZeroUsi
         1 => snapshots.remove(0).into_input(Arc::default()),
         _ => as_one(&endpoint, snapshots, threads),
     }
+}
+
+/// The URL of a live server, if that is what is named.
+pub(crate) fn url_in(place: &Path) -> Option<&str> {
+    place.to_str().filter(|_| is_url(place.as_os_str()))
 }
 
 /// One input of the snapshots of all masters of a cluster.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use rdbkit::model::{Origin, Target, TtlRule};
-use rdbkit::pipeline::{AofDir, Composer, Conflict, Destination, Input, Loss, Output, Plan, Strip, copy, open};
+use rdbkit::pipeline::{AofDir, Composer, Conflict, Destination, Input, Loss, Output, Plan, Strip, copy};
 use rdbkit::{Error, ErrorKind, Result, text};
 
-use crate::cli::{self, Common, FilterArgs, LossArgs, Outcome, OutputArgs, RewriteArgs, WriteArgs};
+use crate::cli::{self, Common, FilterArgs, LossArgs, Outcome, OutputArgs, RewriteArgs, ServerArgs, WriteArgs};
 use crate::progress::Progress;
 
 /// Rewrite dumps: for an older server or another one, with fewer or other keys, several into one
@@ -29,7 +29,7 @@ use crate::progress::Progress;
   rdbkit convert dump.rdb --mask @secret.txt -o shareable.rdb
   rdbkit convert dump.rdb --aof-dir appendonlydir")]
 pub(crate) struct Convert {
-    /// The dumps; '-' for standard input
+    /// The dumps, '-' for standard input, or live servers and clusters: redis://HOST:PORT
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Write an append-only directory that a server with 'appendonly yes' starts from (7.0 and later)
@@ -57,6 +57,8 @@ pub(crate) struct Convert {
     rewrite: RewriteArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -68,7 +70,7 @@ enum ConflictName {
 
 impl Convert {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let mut inputs = self.open()?;
+        let mut inputs = self.open(common)?;
         let plan = self.plan(&inputs)?;
         let (output, folder) = self.create(&plan)?;
         if self.is_copy(&plan) {
@@ -78,7 +80,7 @@ impl Convert {
         let mut tell = |loss: &Loss| losses.tell(loss);
         let mut composer = Composer::new(&plan, Destination::One(output), &mut tell)?;
         if plan.conflict == Conflict::Last && plan.compares_keys {
-            for mut input in self.open()? {
+            for mut input in self.open(common)? {
                 let surveyed = composer.survey(&mut input, common.threads());
                 surveyed.map_err(|e| nothing_written(&input, e))?;
             }
@@ -116,15 +118,22 @@ impl Convert {
         Ok(Outcome::Yes)
     }
 
-    fn open(&self) -> Result<Vec<Input>> {
+    fn open(&self, common: Common) -> Result<Vec<Input>> {
         let open = |path: &PathBuf| {
-            let mut input = open(path)?;
+            let mut input = cli::open_whole(path, &self.server, common.threads())?;
             if self.no_verify {
                 input.reader.verify(false);
             }
             Ok(input)
         };
         let stdin = PathBuf::from("-");
+        let looks_twice = matches!(self.on_conflict, ConflictName::Last) && self.files.len() > 1;
+        if looks_twice && self.files.iter().any(|path| cli::url_in(path).is_some()) {
+            let hint = "take a snapshot with 'rdbkit dump' first";
+            return Err(Error::usage(format!(
+                "--on-conflict last reads everything twice, and a server changes; {hint}"
+            )));
+        }
         let twice = matches!(self.on_conflict, ConflictName::Last) && self.files.contains(&stdin);
         if twice || self.files.iter().filter(|path| **path == stdin).count() > 1 {
             return Err(Error::usage("standard input can be read only once; give it a file's name"));

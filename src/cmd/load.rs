@@ -13,20 +13,21 @@ use clap::{Args, ValueEnum};
 use rdbkit::live::load::{
     Load, Method, Note, OnExists, Plan, Purpose, Site, Start, State, Taken, Tally, wait_until_ready,
 };
-use rdbkit::live::{Endpoint, is_url};
+use rdbkit::live::{Endpoint, Info, is_url};
 use rdbkit::model::TtlRule;
-use rdbkit::pipeline::{Input, open};
+use rdbkit::pipeline::Input;
 use rdbkit::{Error, Result, json, text};
 use serde_json::json;
 
 use crate::cli::{self, Common, FilterArgs, Outcome, RewriteArgs, ServerArgs, complain};
 use crate::progress::Progress;
 
-/// Load dumps, backups and fixtures into a live server or cluster
+/// Load dumps, backups, fixtures and other servers into a live server or cluster
 ///
 /// URL is redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH; any node of a cluster will do.
 /// A DB in the URL takes the keys of all databases. The server is asked what it is, and every key goes over in a form
-/// that it takes: values that it does not know are written anew, as 'rdbkit convert --target' does.
+/// that it takes: values that it does not know are written anew, as 'rdbkit convert --target' does. A URL in place of FILE
+/// moves a server or cluster into another one, with nothing on disk in between.
 ///
 /// No key that exists is touched unless --on-exists replace says so; those and every other key that the server refuses
 /// are named, and the exit status is then 1. --resume goes on after a break: no key is lost, none is loaded twice.
@@ -41,11 +42,12 @@ use crate::progress::Progress;
   rdbkit load a.rdb b.rdb redis://node1:7000 --on-exists replace --db-map '*:0'
   rdbkit load dump.rdb redis://localhost --key 'user:*' --prefix-add 'old:' --ttl strip
   rdbkit load huge.rdb redis://localhost --resume state.json --errors refused.ndjson --verify
-  rdbkit load huge.rdb redis://localhost --method replication --yes"
+  rdbkit load huge.rdb redis://localhost --method replication --yes
+  rdbkit load redis://old:6379 redis://:PASSWORD@new:6379 --verify"
 )]
 pub(crate) struct LoadArgs {
-    /// What to load: files, directories of files, or '-' for standard input; and last the server, or a node of the
-    /// cluster
+    /// What to load: files, directories of files, '-' for standard input, or live servers; and last the server to load
+    /// into, or a node of the cluster
     #[arg(required = true, value_name = "FILE… URL")]
     places: Vec<OsString>,
     /// How keys go over: in the form that the server executes fastest; by RESTORE; by the commands that applications
@@ -71,7 +73,8 @@ pub(crate) struct LoadArgs {
     /// Change nothing: tell what the server is, and what would become of the keys
     #[arg(long, conflicts_with_all = ["flush", "resume", "verify"])]
     dry_run: bool,
-    /// Read all keys back in the end and compare them, with their expiries, with what was to be loaded
+    /// Read all keys and function libraries back in the end and compare them, with their expiries, with what was to be
+    /// loaded
     #[arg(long)]
     verify: bool,
     /// Keep in this file how far it has come, and go on from there if it exists
@@ -133,16 +136,23 @@ impl LoadArgs {
         let (url, files) = self.places()?;
         let endpoint = self.server.endpoint(url)?;
         let files = expand(&files)?;
-        let mut inputs = files.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+        let waiting = files.iter().any(|path| cli::url_in(path).is_some());
+        let waiting = waiting.then(|| Progress::waiting("waiting for the server to begin", common.quiet));
+        let opened = files.iter().map(|path| cli::open_whole(path, &self.server, common.threads()));
+        let mut inputs = opened.collect::<Result<Vec<_>>>()?;
+        drop(waiting);
         let origin = inputs[0].reader.origin().clone();
         let (mut state, is_resumed) = self.state(&endpoint, &inputs)?;
         if let Some(patience) = self.wait {
             wait_until_ready(&endpoint, patience)?;
         }
         let mut site = Site::find(endpoint, &origin)?;
-        self.check(&site)?;
+        self.check(&site, &files)?;
         if self.method == MethodName::Replication {
             return self.replicate(&site, &mut inputs, common);
+        }
+        if let (MethodName::Auto, Some(words), false) = (self.method, &site.nodes[0].no_restore, self.dry_run) {
+            complain(&format!("{}: all goes by commands, as RESTORE is refused: {words}", site.endpoint.url()));
         }
         if self.flush {
             self.empty(&mut site, common.quiet)?;
@@ -196,10 +206,11 @@ impl LoadArgs {
             return Err(Error::usage("--verify: standard input can't be read again to compare; name a file"));
         }
         let Some(path) = &self.resume else { return Ok((new, false)) };
-        if inputs.iter().any(|input| input.name == "standard input") {
-            return Err(Error::usage(
-                "--resume: standard input can't be read again from where it broke off; name a file",
-            ));
+        let once = inputs.iter().find(|input| input.name == "standard input" || is_url(input.name.as_ref()));
+        if let Some(input) = once {
+            let name = &input.name;
+            let hint = "name a file";
+            return Err(Error::usage(format!("--resume: {name} can't be read again from where it broke off; {hint}")));
         }
         match State::read(path)? {
             Some(state) if state.what == new.what => Ok((state, true)),
@@ -213,9 +224,17 @@ impl LoadArgs {
         }
     }
 
-    /// Errors: what can't be done on this server.
-    fn check(&self, site: &Site) -> Result<()> {
+    /// Errors: what can't be done on this server, or with these sources.
+    fn check(&self, site: &Site, files: &[PathBuf]) -> Result<()> {
         let probe = &site.nodes[0];
+        let sources = files.iter().filter_map(|path| cli::url_in(path));
+        for url in sources.filter(|_| self.flush || self.method == MethodName::Replication) {
+            let endpoint = self.server.endpoint(url)?;
+            let info = Info::ask(&mut endpoint.connect()?).map_err(|e| endpoint.name_it(e))?;
+            if info.get("run_id").is_some_and(|id| !id.is_empty() && site.runs().iter().any(|run| run == id)) {
+                return Err(endpoint.name_it(Error::usage("it is to be emptied, and is what is to be loaded as well")));
+            }
+        }
         if let (MethodName::Restore, Some(words)) = (self.method, &probe.no_restore) {
             let hint = "--method commands does without RESTORE";
             return Err(site.endpoint.name_it(Error::refused(words).noting(hint.into())));
@@ -288,7 +307,7 @@ impl LoadArgs {
 fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
-        if !path.is_dir() || is_aof(path) {
+        if cli::url_in(path).is_some() || !path.is_dir() || is_aof(path) {
             files.push(path.clone());
             continue;
         }
@@ -306,6 +325,9 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         found.sort();
         files.append(&mut found);
+    }
+    if files.len() > 1 && files.iter().any(|path| cli::url_in(path).is_some()) {
+        return Err(Error::usage("a server is loaded alone: while other sources are, it would tire of waiting"));
     }
     if files.iter().filter(|path| *path == Path::new("-")).count() > 1 {
         return Err(Error::usage("standard input can be read only once; give it a file's name"));
@@ -345,7 +367,7 @@ impl Run<'_> {
     fn load(&self, inputs: &mut [Input], mut start: Start, state: &mut State) -> Result<(Tally, Result<()>)> {
         let mut listener = Listener::new(self.args, start.is_resumed)?;
         let mut listen = |note: &Note| listener.hear(note);
-        let mut load = Load::new(self.site, self.common.threads(), &mut listen);
+        let mut load = Load::new(self.site, self.threads(), &mut listen);
         let (first, before) = (state.input, state.not_taken);
         let mut outcome = Ok(());
         for (number, input) in inputs.iter_mut().enumerate().skip(first) {
@@ -372,18 +394,24 @@ impl Run<'_> {
         Ok((tally, outcome))
     }
 
+    /// Threads that prepare what is sent: one keeps several servers busy, and more would take the time of a server on the
+    /// same machine.
+    fn threads(&self) -> NonZeroUsize {
+        let most = NonZeroUsize::new(self.site.nodes.len().div_ceil(2)).unwrap_or(NonZeroUsize::MIN);
+        self.common.threads_up_to(most)
+    }
+
     /// Reads all keys back: as many as are right are loaded, to this tally, and those that differ refused.
     fn verify(&self, files: &[PathBuf], state: &State) -> Result<Tally> {
         let mut listener = Listener::new(self.args, true)?;
         let mut listen = |note: &Note| {
-            let is_of_a_key = note.taken == Taken::Not && note.key.is_some();
-            if is_of_a_key {
+            if note.taken == Taken::Not {
                 listener.hear(&Note { reason: format!("compared, {}", note.reason), ..note.clone() });
             }
         };
-        let mut load = Load::new(self.site, self.common.threads(), &mut listen);
+        let mut load = Load::new(self.site, self.threads(), &mut listen);
         for path in files {
-            let mut input = open(path)?;
+            let mut input = cli::open_whole(path, &self.args.server, self.common.threads())?;
             let plan = Plan { purpose: Purpose::Verify, ..self.args.plan(self.site, &input, state)? };
             let progress = Progress::of(&input, self.common.quiet, false);
             let outcome = load.add(&mut input, &plan, 0, Start::default(), &mut |_, _| Ok(()));
@@ -412,7 +440,7 @@ impl Run<'_> {
         let rate = text::grouped((tally.loaded as f64 / seconds.max(0.001)) as u64);
         let mut line = format!("{url}: {} {verb}", text::count(tally.loaded, "key"));
         if tally.functions > 0 {
-            line += &format!(", {}", text::count(tally.functions, "function library").replace("librarys", "libraries"));
+            line += &format!(", {}", libraries(tally.functions));
         }
         let time = if seconds < 0.95 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") };
         let rate = if seconds < 0.1 { String::new() } else { format!(" ({rate} keys/s)") };
@@ -430,8 +458,11 @@ impl Run<'_> {
         note(tally.expired, "left out: their expiry has passed (--ttl rebase, shift or strip loads such keys)");
         note(tally.retried, "tries were repeated, as a server was not ready or a slot had moved");
         note(tally.reconnected, "times the connection was lost and made again");
-        if let Some(Tally { loaded, refused, .. }) = verified {
-            let right = text::count(*loaded, "key");
+        if let Some(Tally { loaded, refused, functions, .. }) = verified {
+            let mut right = text::count(*loaded, "key");
+            if *functions > 0 {
+                right += &format!(" and {}", libraries(*functions));
+            }
             complain(&format!("{url}: compared: {right} as in the files, {} not", text::grouped(*refused)));
         }
         if let (false, Some(path)) = (is_done, &self.args.resume) {
@@ -465,12 +496,17 @@ impl Run<'_> {
             let of = format!("{} of {} used, {}", text::bytes(used), text::bytes(max), probe.policy);
             facts.push(("memory", of));
         }
-        let mut out = String::new();
-        for (name, fact) in facts {
-            out += &format!("  {name:14} {fact}\n");
-        }
-        drop(write!(std::io::stdout(), "{out}"));
+        show_facts(&facts);
     }
+}
+
+fn libraries(n: u64) -> String {
+    text::count(n, "function library").replace("librarys", "libraries")
+}
+
+fn show_facts(facts: &[(&str, String)]) {
+    let lines = facts.iter().map(|(name, fact)| format!("  {name:14} {fact}\n"));
+    drop(write!(std::io::stdout(), "{}", lines.collect::<String>()));
 }
 
 fn print_json(tally: &Tally, is_done: bool, verified: Option<&Tally>, seconds: f64) {
@@ -479,7 +515,8 @@ fn print_json(tally: &Tally, is_done: bool, verified: Option<&Tally>, seconds: f
         "complete": is_done, "loaded": loaded, "had": had, "existed": existed, "refused": refused,
         "reduced": reduced, "changed": changed, "expired": expired, "functions": functions,
         "retried": retried, "reconnected": reconnected,
-        "verified": verified.map(|tally| json!({ "same": tally.loaded, "differing": tally.refused })), "seconds": (seconds * 1000.0).round() / 1000.0,
+        "verified": verified.map(|tally| json!({ "same": tally.loaded, "functions": tally.functions, "differing": tally.refused })),
+        "seconds": (seconds * 1000.0).round() / 1000.0,
     });
     // Nobody to tell if even that can't be done; the exit status says the rest.
     drop(writeln!(std::io::stdout(), "{summary}"));

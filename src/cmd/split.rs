@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rdbkit::model::{Target, shard_ranges};
-use rdbkit::pipeline::{Composer, Destination, Division, Loss, open};
+use rdbkit::pipeline::{Composer, Destination, Division, Loss};
 use rdbkit::{Result, text};
 
-use crate::cli::{self, Common, LossArgs, Outcome, WriteArgs};
+use crate::cli::{self, Common, LossArgs, Outcome, ServerArgs, WriteArgs};
 use crate::progress::Progress;
 
 /// Divide a dump into several: by cluster slots, by database, or by size
@@ -20,9 +20,10 @@ use crate::progress::Progress;
   rdbkit split dump.rdb --shards 3 -o parts              slots-0-5460.rdb, slots-5461-10922.rdb, …
   rdbkit split dump.rdb --slots 0-8191,8192-16383 -o parts
   rdbkit split dump.rdb --by-db -o parts                 db-0.rdb, db-5.rdb, …
-  rdbkit split dump.rdb --max-size 1G -o parts           part-001.rdb, part-002.rdb, …")]
+  rdbkit split dump.rdb --max-size 1G -o parts           part-001.rdb, part-002.rdb, …
+  rdbkit split redis://localhost --shards 3 -o parts     of a live server")]
 pub(crate) struct Split {
-    /// The dump; '-' for standard input
+    /// The dump, '-' for standard input, or a live server or cluster: redis://HOST:PORT
     file: PathBuf,
     #[command(flatten)]
     division: DivisionArgs,
@@ -39,6 +40,8 @@ pub(crate) struct Split {
     write: WriteArgs,
     #[command(flatten)]
     losses: LossArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Args)]
@@ -76,7 +79,7 @@ impl DivisionArgs {
 
 impl Split {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let mut input = open(&self.file)?;
+        let mut input = cli::open_whole(&self.file, &self.server, common.threads())?;
         if self.no_verify {
             input.reader.verify(false);
         }

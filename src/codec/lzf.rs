@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// One control byte and its operands give at most this many bytes for each of theirs (264 from 3).
 const MAX_EXPANSION: u64 = 88;
 
+/// Bytes that an instruction and its operands take at most, and those that a wide copy of literals reads.
+const AHEAD: usize = 33;
+
 /// How far a wide copy may write past the end of what it is for.
 const SLACK: usize = 32;
 
@@ -23,8 +26,16 @@ const SLACK: usize = 32;
 pub fn decompress<'b>(packed: &[u8], len: u64, buf: &'b mut Vec<u8>) -> Result<&'b [u8]> {
     let len = room_for(packed, len, buf)?;
     let out = &mut buf[..len + SLACK];
-    let (from, to) = run_far_from_end(packed, out, len)?;
-    if run(packed, out, len, from, to, len)? != len {
+    let (from, to) = run_wide(packed, packed.len().saturating_sub(AHEAD), out, len, 0)?;
+    // The last instructions in a place of their own, where bytes stand behind them as well.
+    let mut last = [0; 2 * AHEAD];
+    let rest = &packed[from..];
+    last[..rest.len()].copy_from_slice(rest);
+    let (end, to) = run_wide(&last, rest.len(), out, len, to)?;
+    if end != rest.len() {
+        return Err(cut());
+    }
+    if to != len {
         return Err(Error::malformed("LZF: it gives fewer bytes than declared"));
     }
     Ok(&buf[..len])
@@ -49,14 +60,16 @@ fn room_for(packed: &[u8], len: u64, buf: &mut Vec<u8>) -> Result<usize> {
     Ok(len)
 }
 
-/// Runs as long as an instruction surely lies within `packed` whatever it is; says how far it came in `packed` and in
-/// `out`, which has `SLACK` bytes more than `len`.
+/// Runs the instructions that begin before `end`; says how far it came in `packed`, which has `AHEAD` bytes behind
+/// `end`, and in `out`, which has `SLACK` bytes more than `len`.
 ///
 /// What takes time here are branches that can't be foreseen. So 32 literals are copied whatever their number, and eight
 /// bytes for the most frequent copies; the next instruction overwrites the surplus.
-fn run_far_from_end(packed: &[u8], out: &mut [u8], len: usize) -> Result<(usize, usize)> {
-    let (mut from, mut to) = (0, 0);
-    while let Some(ahead) = packed.get(from..from + 36) {
+#[inline(always)]
+fn run_wide(packed: &[u8], end: usize, out: &mut [u8], len: usize, mut to: usize) -> Result<(usize, usize)> {
+    let mut from = 0;
+    while from < end {
+        let Some(ahead) = packed[from..].first_chunk::<AHEAD>() else { break };
         let control = ahead[0] as usize;
         if control < 32 {
             let n = control + 1;
@@ -68,19 +81,28 @@ fn run_far_from_end(packed: &[u8], out: &mut [u8], len: usize) -> Result<(usize,
             to += n;
             continue;
         }
-        let short = (control >> 5) + 2;
-        let (second, third) = (ahead[1] as usize, ahead[2] as usize);
-        let (n, low, size) = if short == 9 { (9 + second, third, 3) } else { (short, second, 2) };
-        from += size;
-        let distance = ((control & 31) << 8 | low) + 1;
-        if distance > to {
-            return Err(too_far());
+        let second = ahead[1] as usize;
+        let high = (control & 31) << 8;
+        if control < 0xe0 {
+            // Three to eight bytes: the most frequent copies.
+            let n = (control >> 5) + 2;
+            let distance = (high | second) + 1;
+            check_copy(to, distance, n, len)?;
+            if distance >= 8 {
+                copy_bytes::<8>(out, to - distance, to);
+            } else {
+                copy_near(out, to, distance, n);
+            }
+            from += 2;
+            to += n;
+        } else {
+            let n = 9 + second;
+            let distance = (high | ahead[2] as usize) + 1;
+            check_copy(to, distance, n, len)?;
+            copy_back(out, to, distance, n);
+            from += 3;
+            to += n;
         }
-        if n > len - to {
-            return Err(overlong());
-        }
-        copy_back(out, to, distance, n);
-        to += n;
     }
     Ok((from, to))
 }
@@ -119,6 +141,17 @@ fn run(packed: &[u8], out: &mut [u8], len: usize, mut from: usize, mut to: usize
         }
     }
     Ok(to)
+}
+
+#[inline(always)]
+fn check_copy(to: usize, distance: usize, n: usize, len: usize) -> Result<()> {
+    if distance > to {
+        return Err(too_far());
+    }
+    if n > len - to {
+        return Err(overlong());
+    }
+    Ok(())
 }
 
 /// Copies `n` bytes from `distance` back to `to`; the two may overlap, and up to `SLACK` bytes more may be written.

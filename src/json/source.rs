@@ -157,7 +157,8 @@ impl Source {
             self.layout = if is_object { Layout::Object } else { Layout::Lines };
             return Ok(end);
         }
-        if looks_like_entry(start, self.carry.len())? {
+        let more_from = (!self.at_end).then_some(self.carry.len() as u64);
+        if looks_like_entry(start, more_from)? {
             self.layout = Layout::Lines;
             return Ok(mark);
         }
@@ -437,25 +438,28 @@ fn is_trailer(line: &[u8]) -> bool {
 }
 
 /// Whether an object is an entry on its own, and no map of fixtures: it has a key and a value, or the bytes of one, and
-/// says of what type it is or where it belongs. An error where its first `end` bytes do not tell.
-fn looks_like_entry(mut p: Parser<'_>, end: usize) -> Result<bool> {
-    let (mut has_key, mut has_value, mut has_more, mut has_others) = (false, false, false, false);
+/// says of what type it is or where it belongs. An error where more is to be read, from
+/// `more_from` on, before that can be told.
+fn looks_like_entry(mut p: Parser<'_>, more_from: Option<u64>) -> Result<bool> {
+    /// With so many names that an entry doesn't know, it is none. A few are misspelt.
+    const STRANGE: usize = 16;
+    let (mut has_key, mut has_value, mut has_more, mut strange) = (false, false, false, 0);
     let read = p.object(|p, name, at| {
         match name {
             b"key" => has_key = true,
             b"value" | b"raw" => has_value = true,
             b"db" | b"type" => has_more = true,
             _ if NAMES.contains(&name) => {}
-            _ => {
-                has_others = true;
-                return Err(at.wrong("no member of an entry"));
-            }
+            _ => strange += 1,
         }
-        p.skip().map(drop)
+        match strange {
+            STRANGE.. => Err(at.wrong("no member of an entry")),
+            _ => p.skip().map(drop),
+        }
     });
     match read {
         // Only what comes next can tell.
-        Err(e) if !has_others && e.offset() == Some(end as u64) => Err(e),
+        Err(e) if strange < STRANGE && more_from.is_some() && e.offset() == more_from => Err(e),
         read => Ok(read.is_ok() && has_key && has_value && has_more),
     }
 }

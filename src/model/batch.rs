@@ -21,13 +21,17 @@ pub struct Mark {
 
 /// A few MiB of whole records, as they stand in the file.
 pub struct Batch {
-    /// The bytes; only the first `used` are part of the batch.
+    /// The bytes; only those from `begin` to `used` are part of the batch.
     pub(crate) bytes: Vec<u8>,
-    /// How many bytes count.
+    /// The first byte that counts.
+    pub(crate) begin: usize,
+    /// The end of those that count.
     pub(crate) used: usize,
+    /// What was read into `bytes` before it was known to be needed: its place in the file, and where it ends here.
+    pub(crate) ahead: Option<(u64, usize)>,
     /// The units.
     pub(crate) marks: Vec<Mark>,
-    /// Where the first byte stands in the (decompressed) file.
+    /// Where the first byte that counts stands in the (decompressed) file.
     pub(crate) offset: u64,
     /// The database at the first unit.
     pub(crate) db: u64,
@@ -57,7 +61,7 @@ struct Pending<'a> {
 impl Batch {
     /// An empty batch.
     pub(crate) fn new(origin: Arc<Origin>) -> Batch {
-        Batch { bytes: Vec::new(), used: 0, marks: Vec::new(), offset: 0, db: 0, origin }
+        Batch { bytes: Vec::new(), begin: 0, used: 0, ahead: None, marks: Vec::new(), offset: 0, db: 0, origin }
     }
 
     /// How many units there are.
@@ -77,7 +81,7 @@ impl Batch {
 
     /// All records, as they stand in the file.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.used]
+        &self.bytes[self.begin..self.used]
     }
 
     /// How many units are keys: those that do not begin with an opcode that stands alone.
@@ -98,7 +102,11 @@ impl Batch {
 
     /// Where unit `i` starts in the (decompressed) file.
     pub fn offset_of(&self, i: usize) -> u64 {
-        self.offset + self.marks[i].start as u64
+        self.place(self.marks[i])
+    }
+
+    fn place(&self, mark: Mark) -> u64 {
+        self.offset + (mark.start - self.begin) as u64
     }
 
     /// All bytes of unit `i`.
@@ -141,7 +149,7 @@ impl Batch {
     }
 
     fn located(&self, e: Error, mark: Mark) -> Error {
-        e.placed(self.offset + mark.start as u64)
+        e.placed(self.place(mark))
     }
 
     #[inline]
@@ -163,7 +171,7 @@ impl Batch {
             .ok_or_else(|| locate(Error::unsupported(format!("unknown type {code}"))))?;
         let value = Value { rdb_type, bytes: cur.rest(), origin: &self.origin };
         let Pending { expiry, eviction, meta, mask } = pending;
-        let offset = self.offset + mark.start as u64;
+        let offset = self.place(mark);
         let size = (mark.end - mark.start + member_expiries.len()) as u64;
         let entry = Entry { db, key, expiry, eviction, meta, mask, member_expiries, offset, size, value };
         visit(Record::Entry(entry), &mut buffers.scratch).map_err(locate)

@@ -82,14 +82,16 @@ pub struct Scratch {
 
 impl<'a> Value<'a> {
     /// What kind of value it is.
+    #[inline]
     pub fn kind(self) -> Kind {
-        match self.module() {
-            Some(id) if id.is_vectorset() && self.rdb_type == RdbType::Module2 => Kind::VectorSet,
-            _ => self.rdb_type.kind(),
+        match self.rdb_type {
+            RdbType::Module2 if self.module().is_some_and(ModuleId::is_vectorset) => Kind::VectorSet,
+            other => other.kind(),
         }
     }
 
     /// The id of a module value.
+    #[inline]
     pub fn module(self) -> Option<ModuleId> {
         match self.rdb_type {
             RdbType::Module2 | RdbType::ModulePreGa => Cursor::new(self.bytes).length().ok().map(ModuleId),

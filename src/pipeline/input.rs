@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,7 @@ use super::expansion::Expansion;
 use super::forms::Form;
 use super::import::{commands_as_dump, csv_as_dump, json_as_dump};
 use crate::error::{Error, Result};
-use crate::rdb::{Framing, Reader};
+use crate::rdb::{Framing, ReadAt, Reader};
 
 /// How deep wrappers may be nested: a gzip file of a replication capture has two.
 const MAX_LAYERS: usize = 3;
@@ -73,16 +74,19 @@ fn open_named(path: &Path, name: &str) -> Result<Input> {
     if path.is_dir() {
         return open_folder(path, name, meter);
     }
-    let Plain { bytes, size, plain_size, wrappers } = unwrap_all(path, &meter, unwrap)?;
+    let Plain { bytes, size, plain, wrappers } = unwrap_all(path, &meter, unwrap)?;
     let (start, bytes) = peek(bytes)?;
     let form = match Form::of(&start) {
         Some(Form::AofDir) => return open_folder(path, name, meter),
-        Some(Form::Preamble) if plain_size.is_some() && !has_commands(path)? => Form::Rdb,
+        Some(Form::Preamble) if plain.is_some() && !has_commands(path)? => Form::Rdb,
         Some(form) => form,
         None => Form::Rdb,
     };
     let reader = match form {
-        Form::Rdb => Reader::with_size(bytes, plain_size)?,
+        Form::Rdb => match plain {
+            Some((file, size)) => Reader::of_file(Arc::new(MeteredFile { file, meter: meter.clone() }), size)?,
+            None => Reader::new(bytes)?,
+        },
         Form::Json => Reader::new(json_as_dump(name, bytes)?)?,
         Form::Csv => Reader::new(csv_as_dump(name, bytes)?)?,
         Form::Commands | Form::Typed | Form::Preamble | Form::AofDir => {
@@ -118,8 +122,8 @@ fn from_now() -> Start {
 pub(super) struct Plain {
     pub(super) bytes: Box<dyn Read + Send>,
     size: Option<u64>,
-    /// Its size where nothing wraps it.
-    plain_size: Option<u64>,
+    /// The file itself and its size, where nothing wraps it.
+    plain: Option<(File, u64)>,
     wrappers: Vec<&'static str>,
 }
 
@@ -129,6 +133,7 @@ pub(super) fn unwrap_all(
     meter: &Arc<Meter>,
     unwrap: impl Fn(Box<dyn Read + Send>) -> Result<Unwrapped>,
 ) -> Result<Plain> {
+    let mut plain = None;
     let (raw, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)
     } else {
@@ -137,11 +142,13 @@ pub(super) fn unwrap_all(
         if meta.is_dir() {
             return Err(Error::usage("it is a directory; name a file in it"));
         }
+        if meta.is_file() {
+            plain = Some((file.try_clone()?, meta.len()));
+        }
         (Box::new(file), meta.is_file().then_some(meta.len()))
     };
     let mut bytes: Box<dyn Read + Send> = Box::new(Metered { inner: raw, meter: meter.clone() });
     let mut wrappers = Vec::new();
-    let mut plain_size = size;
     for _ in 0..=MAX_LAYERS {
         let (wrapper, inner) = unwrap(bytes)?;
         bytes = inner;
@@ -149,12 +156,12 @@ pub(super) fn unwrap_all(
             None => break,
             Some(wrapper) => wrappers.push(wrapper),
         }
-        plain_size = None;
+        plain = None;
     }
     if !wrappers.is_empty() {
         bytes = Box::new(Expansion::new(bytes, meter));
     }
-    Ok(Plain { bytes, size, plain_size, wrappers })
+    Ok(Plain { bytes, size, plain, wrappers })
 }
 
 /// An input of text: JSON, commands or CSV, told apart by how it begins.
@@ -276,6 +283,20 @@ impl Read for Metered {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.meter.bytes.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// A file, and what counts how far it was read.
+struct MeteredFile {
+    file: File,
+    meter: Arc<Meter>,
+}
+
+impl ReadAt for MeteredFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let n = FileExt::read_at(&self.file, bytes, offset)?;
+        self.meter.bytes.fetch_max(offset + n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }

@@ -1,4 +1,5 @@
-//! From source to sink on all cores: batches are measured by one thread, worked on by many, and taken in order.
+//! From source to sink on all cores: batches are measured one after the other, worked on by many threads, and
+//! taken in order.
 //!
 //! One worker or many give the same results in the same order. Memory is bounded by the number of batches on their
 //! way, each with its output: `threads + 2` at most.
@@ -21,9 +22,9 @@ mod unfinished;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 pub use aof::{AofFolder, Loaded, Start, end_of_dump, form_of};
@@ -32,7 +33,7 @@ pub use expansion::set_max_expansion;
 pub use export::{Format, export};
 pub use forms::Form;
 pub use input::{Input, TextInput, name_of, open, open_text};
-pub use output::{AofDir, Output, scratch_file};
+pub use output::{AofDir, NewDir, Output, scratch_file};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
 pub use sort::sorted;
@@ -43,6 +44,9 @@ use crate::error::Result;
 use crate::model::Batch;
 use crate::rdb::Reader;
 
+/// Reads the bytes of a batch before it is its turn to be filled.
+pub type ReadAhead<B> = Box<dyn Fn(&mut B) + Send>;
+
 /// Where batches come from: a dump, or another form of the same records.
 pub trait Source: Send {
     /// A piece of the input that can be worked on by itself.
@@ -50,6 +54,11 @@ pub trait Source: Send {
 
     /// An empty batch.
     fn batch(&self) -> Self::Batch;
+
+    /// What reads the bytes of a batch before it is its turn to be filled, where that is possible.
+    fn ahead(&self) -> Option<ReadAhead<Self::Batch>> {
+        None
+    }
 
     /// Fills a batch with what comes next; `false` when there is nothing. After an error there is nothing.
     fn fill(&mut self, batch: &mut Self::Batch) -> Result<bool>;
@@ -63,6 +72,11 @@ impl Source for Reader {
 
     fn batch(&self) -> Batch {
         Reader::batch(self)
+    }
+
+    fn ahead(&self) -> Option<ReadAhead<Batch>> {
+        let ahead = Reader::ahead(self)?;
+        Some(Box::new(move |batch| ahead.read(batch)))
     }
 
     fn fill(&mut self, batch: &mut Batch) -> Result<bool> {
@@ -94,12 +108,24 @@ pub struct Meter {
     pub refused: AtomicU64,
 }
 
-/// A batch with its place in the order and what came of it.
-struct Job<B, O> {
+/// What came of a batch, with its place in the order.
+struct Done<O> {
     seq: u64,
-    batch: B,
     out: O,
+    records: usize,
     result: Result<()>,
+}
+
+/// The source, which one worker at a time takes a batch from, while the next one reads ahead.
+struct Turns<'s, S: Source> {
+    ahead: Mutex<Option<ReadAhead<S::Batch>>>,
+    fill: Mutex<Fill<'s, S>>,
+}
+
+struct Fill<'s, S> {
+    source: &'s mut S,
+    next: u64,
+    ended: bool,
 }
 
 /// Sends all batches of `source` through workers and their outputs, in order, to `sink`, which may stop it early.
@@ -141,6 +167,8 @@ fn run_inline<S: Source, W: Work<S::Batch>>(
     Ok(())
 }
 
+/// Each worker takes its next batch from the source itself: the bytes then stay in the cache of one core, and nobody
+/// has to be woken for a batch but whoever puts the outputs in order.
 fn run_threads<S: Source, W: Work<S::Batch>>(
     source: &mut S,
     meter: &Meter,
@@ -148,31 +176,28 @@ fn run_threads<S: Source, W: Work<S::Batch>>(
     sink: &mut dyn FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
 ) -> (Vec<W>, Result<()>) {
     let on_the_way = workers.len() + 2;
-    let (give_free, take_free) = sync_channel::<Job<S::Batch, W::Output>>(on_the_way);
-    let (give_full, take_full) = sync_channel::<Job<S::Batch, W::Output>>(on_the_way);
-    let (give_done, take_done) = sync_channel::<Job<S::Batch, W::Output>>(on_the_way + 1);
+    let (give_free, take_free) = sync_channel::<W::Output>(on_the_way);
+    let (give_done, take_done) = sync_channel::<Done<W::Output>>(on_the_way);
     for _ in 0..on_the_way {
-        let job = Job { seq: 0, batch: source.batch(), out: W::Output::default(), result: Ok(()) };
-        give_free.send(job).expect("the channel has room for all jobs");
+        give_free.send(W::Output::default()).expect("the channel has room for all outputs");
     }
-    let take_full = Arc::new(Mutex::new(take_full));
+    let take_free = Mutex::new(take_free);
+    let batches: Vec<_> = workers.iter().map(|_| source.batch()).collect();
+    let turns = Turns { ahead: Mutex::new(source.ahead()), fill: Mutex::new(Fill { source, next: 0, ended: false }) };
     thread::scope(|scope| {
-        let failed = give_done.clone();
-        let source = scope.spawn(move || measure(source, &take_free, &give_full, &failed));
         let handles: Vec<_> = workers
             .into_iter()
-            .map(|worker| {
-                let (jobs, done) = (take_full.clone(), give_done.clone());
-                scope.spawn(move || work::<S, W>(worker, &jobs, &done))
+            .zip(batches)
+            .map(|(worker, batch)| {
+                let (turns, free, done) = (&turns, &take_free, give_done.clone());
+                scope.spawn(move || work::<S, W>(turns, worker, batch, free, &done))
             })
             .collect();
-        drop((give_done, take_full));
-        let outcome = in_order::<S, _>(&take_done, give_free, meter, sink);
+        drop(give_done);
+        let outcome = in_order(&take_done, give_free, meter, sink);
         // With their channels gone, the threads that still run come to their end.
         drop(take_done);
-        let workers = handles.into_iter().map(join).collect();
-        join(source);
-        (workers, outcome)
+        (handles.into_iter().map(join).collect(), outcome)
     })
 }
 
@@ -180,53 +205,56 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The source's thread: fills free batches until there are no more.
-fn measure<S: Source, O>(
-    source: &mut S,
-    free: &Receiver<Job<S::Batch, O>>,
-    full: &SyncSender<Job<S::Batch, O>>,
-    failed: &SyncSender<Job<S::Batch, O>>,
-) {
-    for seq in 0.. {
-        let Ok(mut job) = free.recv() else { return };
-        job.seq = seq;
-        match source.fill(&mut job.batch) {
-            Ok(true) => {
-                if full.send(job).is_err() {
-                    return;
-                }
-            }
-            Ok(false) => return,
-            Err(e) => {
-                // It takes its place in the order, so that whatever came before is written first.
-                job.result = Err(e);
-                drop(failed.send(job));
-                return;
-            }
-        }
-    }
-}
-
-/// A worker's thread.
+/// A worker's thread. It ends when there are no more batches, or nobody wants to know what comes of them; a worker that
+/// panicked is told of where it is joined.
 fn work<S: Source, W: Work<S::Batch>>(
+    turns: &Turns<'_, S>,
     mut worker: W,
-    jobs: &Mutex<Receiver<Job<S::Batch, W::Output>>>,
-    done: &SyncSender<Job<S::Batch, W::Output>>,
+    mut batch: S::Batch,
+    free: &Mutex<Receiver<W::Output>>,
+    done: &SyncSender<Done<W::Output>>,
 ) -> W {
     loop {
-        let next = jobs.lock().expect("no worker panics while it waits for a job").recv();
-        let Ok(mut job) = next else { return worker };
-        job.result = worker.batch(&job.batch, &mut job.out);
-        if done.send(job).is_err() {
+        let Ok(Ok(mut out)) = free.lock().map(|free| free.recv()) else { return worker };
+        let Some((seq, filled)) = turns.take(&mut batch) else { return worker };
+        let result = match filled {
+            Ok(false) => return worker,
+            Ok(true) => worker.batch(&batch, &mut out),
+            // It takes its place in the order, so that whatever came before is written first, and nothing of it twice.
+            Err(e) => {
+                out = W::Output::default();
+                Err(e)
+            }
+        };
+        let records = S::count(&batch);
+        if done.send(Done { seq, out, records, result }).is_err() {
             return worker;
         }
     }
 }
 
+impl<S: Source> Turns<'_, S> {
+    /// Fills a batch, and says which it is in the order. `None` when another worker panicked.
+    fn take(&self, batch: &mut S::Batch) -> Option<(u64, Result<bool>)> {
+        let ahead = self.ahead.lock().ok()?;
+        if let Some(read) = &*ahead {
+            read(batch);
+        }
+        // Who has read ahead is the next to fill: nobody else asks for it before the other lock is given up.
+        let mut fill = self.fill.lock().ok()?;
+        drop(ahead);
+        let seq = fill.next;
+        fill.next += 1;
+        let filled = if fill.ended { Ok(false) } else { fill.source.fill(batch) };
+        fill.ended = !matches!(filled, Ok(true));
+        Some((seq, filled))
+    }
+}
+
 /// Hands the outputs to the sink in the order of the file.
-fn in_order<S: Source, O>(
-    done: &Receiver<Job<S::Batch, O>>,
-    free: SyncSender<Job<S::Batch, O>>,
+fn in_order<O>(
+    done: &Receiver<Done<O>>,
+    free: SyncSender<O>,
     meter: &Meter,
     sink: &mut dyn FnMut(&mut O) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
@@ -237,13 +265,13 @@ fn in_order<S: Source, O>(
         while let Some(mut job) = waiting.remove(&next) {
             next += 1;
             let flow = sink(&mut job.out)?;
-            std::mem::replace(&mut job.result, Ok(()))?;
+            job.result?;
             if flow.is_break() {
                 return Ok(());
             }
-            meter.records.fetch_add(S::count(&job.batch) as u64, Ordering::Relaxed);
-            // The source may have come to its end already.
-            drop(free.try_send(job));
+            meter.records.fetch_add(job.records as u64, Ordering::Relaxed);
+            // The workers may have come to their end already.
+            drop(free.try_send(job.out));
         }
     }
     Ok(())

@@ -100,20 +100,16 @@ pub fn scratch_file() -> Result<File> {
     Ok(tempfile::tempfile()?)
 }
 
-/// An append-only directory of 7.0 and later: a base file, an increment without commands, and the manifest. It gets its
-/// name when it is complete.
-pub struct AofDir {
+/// A directory that gets its name when it is complete.
+pub struct NewDir {
     folder: TempDir,
     path: PathBuf,
     entry: Unfinished,
 }
 
-impl AofDir {
-    const BASE: &str = "appendonly.aof.1.base.rdb";
-    const INCREMENT: &str = "appendonly.aof.1.incr.aof";
-
+impl NewDir {
     /// Begins one that is to have this name; a directory with anything in it is not replaced.
-    pub fn create(path: &Path) -> Result<AofDir> {
+    pub fn create(path: &Path) -> Result<NewDir> {
         let name = path.display().to_string();
         if path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Error::usage("the directory exists and is not empty").in_input(&name));
@@ -122,7 +118,37 @@ impl AofDir {
         let make = || tempfile::Builder::new().prefix(".rdbkit-").suffix(".part").tempdir_in(parent);
         let made = Unfinished::create(make, TempDir::path);
         let (folder, entry) = made.map_err(|e| cannot_create(parent, &e).in_input(&name))?;
-        Ok(AofDir { folder, path: path.to_owned(), entry })
+        Ok(NewDir { folder, path: path.to_owned(), entry })
+    }
+
+    /// A file of this name in it.
+    pub fn file(&self, name: &str) -> Result<Output> {
+        Output::create(Some(&self.folder.path().join(name)), false)
+    }
+
+    /// Gives it its name.
+    pub fn finish(self) -> Result<()> {
+        let folder = self.folder.path();
+        std::fs::set_permissions(folder, Permissions::from_mode(0o755))
+            .and_then(|()| self.entry.complete(|| std::fs::rename(folder, &self.path)))
+            .map_err(|e| Error::from(e).in_input(&self.path.display().to_string()))?;
+        // It has another name now, and is to stay.
+        drop(self.folder.keep());
+        Ok(())
+    }
+}
+
+/// An append-only directory of 7.0 and later: a base file, an increment without commands, and the manifest. It gets its
+/// name when it is complete.
+pub struct AofDir(NewDir);
+
+impl AofDir {
+    const BASE: &str = "appendonly.aof.1.base.rdb";
+    const INCREMENT: &str = "appendonly.aof.1.incr.aof";
+
+    /// Begins one that is to have this name; a directory with anything in it is not replaced.
+    pub fn create(path: &Path) -> Result<AofDir> {
+        NewDir::create(path).map(AofDir)
     }
 
     /// The base file.
@@ -132,7 +158,7 @@ impl AofDir {
 
     /// A file of this name in it.
     pub fn file(&self, name: &str) -> Result<Output> {
-        Output::create(Some(&self.folder.path().join(name)), false)
+        self.0.file(name)
     }
 
     /// Adds what is lacking beside the base file, and gives the directory its name.
@@ -145,14 +171,10 @@ impl AofDir {
 
     /// Adds the manifest, and gives the directory its name.
     pub fn finish_with(self, manifest_name: &str, manifest: &str) -> Result<()> {
-        let folder = self.folder.path();
-        std::fs::write(folder.join(manifest_name), manifest)
-            .and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)))
-            .and_then(|()| self.entry.complete(|| std::fs::rename(folder, &self.path)))
-            .map_err(|e| Error::from(e).in_input(&self.path.display().to_string()))?;
-        // It has another name now, and is to stay.
-        drop(self.folder.keep());
-        Ok(())
+        let mut file = self.file(manifest_name)?;
+        file.put(manifest.as_bytes())?;
+        file.finish()?;
+        self.0.finish()
     }
 }
 

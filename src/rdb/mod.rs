@@ -1,5 +1,6 @@
 //! RDB files: from bytes to batches of records, and from records to bytes.
 
+mod feed;
 mod frame;
 mod framing;
 mod key;
@@ -8,6 +9,7 @@ mod reader;
 mod salvage;
 mod writer;
 
+pub use feed::{Ahead, ReadAt};
 pub use frame::{Frame, Patch};
 pub use framing::{Framed, Framing};
 pub use key::key_span;

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use super::feed::{Ahead, Feed, ReadAt};
 use super::measure::{Measure, Unit};
 use crate::codec::crc64::Jones;
 use crate::codec::string::canonical_integer;
@@ -24,7 +25,7 @@ const STEP: usize = 8 << 20;
 
 /// Reads an RDB file as batches of records.
 pub struct Reader {
-    input: Box<dyn Read + Send>,
+    input: Feed,
     /// How long the input is, where that is known.
     size: Option<u64>,
     at_end: bool,
@@ -124,30 +125,26 @@ impl TrailingKind {
 impl Reader {
     /// Starts reading: the header, and the records in front of the first key (aux fields, functions, templates…).
     pub fn new(input: Box<dyn Read + Send>) -> Result<Reader> {
-        Reader::open(input, None, BATCH, false)
+        Reader::open(Feed::Stream(input), None, BATCH, false)
     }
 
     /// As [`Reader::new`], for a dump that something follows: [`Reader::into_rest`] gives it.
     pub fn before_rest(input: Box<dyn Read + Send>) -> Result<Reader> {
-        Reader::open(input, None, BATCH, true)
+        Reader::open(Feed::Stream(input), None, BATCH, true)
     }
 
-    /// As [`Reader::new`], for an input whose length is known: a record that can't fit in is found without reading on.
-    pub fn with_size(input: Box<dyn Read + Send>, size: Option<u64>) -> Result<Reader> {
-        Reader::open(input, size, BATCH, false)
+    /// As [`Reader::new`], for a file of `size` bytes: a record that can't fit in is found without reading on, and several
+    /// threads may read it at once.
+    pub fn of_file(file: Arc<dyn ReadAt>, size: u64) -> Result<Reader> {
+        Reader::open(Feed::file(file, BATCH), Some(size), BATCH, false)
     }
 
     /// As [`Reader::new`] with batches of another size; tests make them tiny.
     pub fn with_batch_size(input: Box<dyn Read + Send>, batch_size: usize) -> Result<Reader> {
-        Reader::open(input, None, batch_size, false)
+        Reader::open(Feed::Stream(input), None, batch_size, false)
     }
 
-    fn open(
-        mut input: Box<dyn Read + Send>,
-        size: Option<u64>,
-        batch_size: usize,
-        leaves_rest: bool,
-    ) -> Result<Reader> {
+    fn open(mut input: Feed, size: Option<u64>, batch_size: usize, leaves_rest: bool) -> Result<Reader> {
         let mut header = Vec::with_capacity(9);
         (&mut input).take(9).read_to_end(&mut header)?;
         let origin = match <&[u8; 9]>::try_from(header.as_slice()).ok().and_then(Origin::from_header) {
@@ -208,6 +205,11 @@ impl Reader {
     /// Bytes of the (decompressed) input that have been given so far.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// What reads the bytes of batches before it is their turn to be filled, where the input is a file.
+    pub fn ahead(&self) -> Option<Ahead> {
+        self.input.ahead()
     }
 
     /// The records in front of the first key, up to a batch of them; once.
@@ -280,7 +282,7 @@ impl Reader {
 
     fn fill_until(&mut self, batch: &mut Batch, stop_at_key: bool) -> Result<bool> {
         batch.marks.clear();
-        batch.used = 0;
+        (batch.begin, batch.used) = (0, 0);
         batch.db = self.measure.db;
         if let Some(e) = self.failed.take() {
             self.stopped = true;
@@ -289,10 +291,9 @@ impl Reader {
         if self.end.is_some() || self.stopped {
             return Ok(false);
         }
-        std::mem::swap(&mut batch.bytes, &mut self.carry);
-        let mut have = std::mem::take(&mut self.carried);
-        let outcome = self.window(batch, &mut have, stop_at_key);
+        let mut have = self.take_carry(batch);
         batch.offset = self.offset;
+        let outcome = self.window(batch, &mut have, stop_at_key);
         batch.origin = self.measure.origin.clone();
         self.carry_over(batch, have);
         let outcome = match outcome {
@@ -313,9 +314,27 @@ impl Reader {
         }
     }
 
+    /// Lets the batch begin with what the one before left over. It is copied, so that the batch keeps its buffer, which
+    /// is in the cache of the core that works on it; only much of it changes hands.
+    fn take_carry(&mut self, batch: &mut Batch) -> usize {
+        let carried = std::mem::take(&mut self.carried);
+        if let Some(have) = self.input.take_chunk(batch, &self.carry[..carried]) {
+            return have;
+        }
+        if carried > self.batch_size {
+            std::mem::swap(&mut batch.bytes, &mut self.carry);
+        } else {
+            if batch.bytes.len() < carried {
+                batch.bytes.resize(carried, 0);
+            }
+            batch.bytes[..carried].copy_from_slice(&self.carry[..carried]);
+        }
+        carried
+    }
+
     /// Reads and measures until the batch is full, a key or the end is reached, or nothing more is whole.
     fn window(&mut self, batch: &mut Batch, have: &mut usize, stop_at_key: bool) -> Result<Option<Unit>> {
-        let mut want = self.batch_size;
+        let mut want = batch.begin + self.batch_size;
         let mut weight = 0;
         loop {
             self.top_up(&mut batch.bytes, have, want);
@@ -325,25 +344,26 @@ impl Reader {
                         return Err(e);
                     }
                     if self.at_end {
-                        return Err(self.located(e, &batch.bytes[..*have], batch.used));
+                        return Err(self.located(e, batch, *have));
                     }
-                    if let Some(beyond) = self.beyond_end(&e) {
-                        return Err(self.located(beyond, &batch.bytes[..*have], batch.used));
+                    if let Some(beyond) = self.beyond_end(&e, batch) {
+                        return Err(self.located(beyond, batch, *have));
                     }
-                    if batch.used > 0 {
+                    if batch.used > batch.begin {
                         return Ok(None);
                     }
                     want = grown(want.max(*have), e.needed());
                 }
-                Err(e) => return Err(self.located(e, &batch.bytes[..*have], batch.used)),
+                Err(e) => return Err(self.located(e, batch, *have)),
                 Ok(found) => return Ok(found),
             }
         }
     }
 
     /// Turns an error for want of bytes that the whole input does not have into one that needs no further reading.
-    fn beyond_end(&self, e: &Error) -> Option<Error> {
-        let beyond = self.offset.saturating_add(e.needed()).saturating_sub(self.size?);
+    fn beyond_end(&self, e: &Error, batch: &Batch) -> Option<Error> {
+        let needed = e.needed().saturating_sub(batch.begin as u64);
+        let beyond = self.offset.saturating_add(needed).saturating_sub(self.size?);
         let what = format!("length: it goes {} beyond the end of the file", crate::text::count(beyond, "byte"));
         (beyond > 0).then(|| Error::malformed(what).at(e.offset().unwrap_or_default()))
     }
@@ -398,13 +418,17 @@ impl Reader {
     /// Keeps what lies behind the batch for the next one, and adds the batch to the checksum.
     fn carry_over(&mut self, batch: &Batch, have: usize) {
         let tail = &batch.bytes[batch.used..have];
+        if self.carry.len() > 4 * self.batch_size.max(tail.len()) {
+            self.carry = Vec::new();
+        }
         if self.carry.len() < tail.len() {
             self.carry.resize(tail.len(), 0);
         }
         self.carry[..tail.len()].copy_from_slice(tail);
         self.carried = tail.len();
-        self.crc.update(&batch.bytes[..batch.used]);
-        self.offset += batch.used as u64;
+        self.input.left_over(self.carried);
+        self.crc.update(batch.bytes());
+        self.offset += batch.bytes().len() as u64;
     }
 
     /// Reads what follows the last record: the end opcode, the checksum, and whatever should not be there.
@@ -465,10 +489,10 @@ impl Reader {
 
     /// Adds where in the input, and in which key, a record could not be measured.
     #[cold]
-    fn located(&self, e: Error, bytes: &[u8], unit: usize) -> Error {
+    fn located(&self, e: Error, batch: &Batch, have: usize) -> Error {
         // The end of a cut file is where the bytes stop, wherever the record began.
-        let e = if e.is_truncated() { e.placed(bytes.len() as u64) } else { e }.moved(self.offset);
-        match key_at(bytes, unit) {
+        let e = if e.is_truncated() { e.placed(have as u64) } else { e }.moved(self.offset, batch.begin);
+        match key_at(&batch.bytes[..have], batch.used) {
             Some(key) => e.of_key(self.measure.db, &key),
             None => e,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rdbkit::live::load::Site;
-use rdbkit::live::replication::{Fed, Master};
+use rdbkit::live::replication::{Fed, Master, Reading};
 use rdbkit::model::Target;
 use rdbkit::pipeline::{Composer, Destination, Input, Loss, Meter, Output, Plan};
 use rdbkit::rdb::OnLoss;
@@ -25,14 +25,18 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 impl LoadArgs {
     /// Replaces all that the server has.
     pub(super) fn replicate(&self, site: &Site, inputs: &mut [Input], common: Common) -> Result<Outcome> {
-        if self.resume.is_some() || self.dry_run || self.rate.is_some() || self.errors.is_some() || self.verify {
+        if self.resume.is_some() || self.rate.is_some() || self.errors.is_some() || self.verify {
             return Err(Error::usage(
-                "--method replication: all goes over at once or nothing does; leave out --resume, --dry-run, --rate, \
-                 --errors and --verify",
+                "--method replication: all goes over at once or nothing does; leave out --resume, --rate, --errors and \
+                 --verify",
             ));
         }
         let plan = self.replication_plan(site, inputs)?;
         let master = Master::new(&site.endpoint, self.listen)?;
+        if self.dry_run {
+            self.show_what_would_be(site, master.reading());
+            return Ok(Outcome::Yes);
+        }
         self.confirm(site)?;
         let begun = Instant::now();
         let meter: Arc<Meter> = inputs[0].meter.clone();
@@ -69,15 +73,34 @@ impl LoadArgs {
             let report = json!({
                 "server": url.to_string(), "method": "replication", "keys": fed.keys,
                 "seconds": seconds, "secondsToSend": sent, "secondsToRead": loaded,
+                "diskless": matches!(fed.reading, Reading::AsTheyArrive { .. }),
             });
             // A summary that nobody takes is no failure of the load.
             drop(Output::create(None, false).and_then(|mut out| out.put(format!("{report}\n").as_bytes())));
         } else if !common.quiet {
             let keys = text::count(fed.keys, "key");
+            let read = match &fed.reading {
+                Reading::AsTheyArrive { .. } => "and read as they came",
+                Reading::FromItsDisk { .. } => "read from its disk",
+            };
             complain(&format!(
-                "{url}: {keys} by replication in {seconds:.1} s; sent in {sent:.1} s, read in {loaded:.1} s more"
+                "{url}: {keys} by replication in {seconds:.1} s; sent in {sent:.1} s {read} in {loaded:.1} s more"
             ));
+            complain(&format!("{url}: {}", told(&fed.reading, "was", "is back at")));
         }
+    }
+
+    /// What a load would do, without doing it.
+    fn show_what_would_be(&self, site: &Site, reading: &Reading) {
+        let probe = &site.nodes[0];
+        let there = text::count(site.keys(), "key");
+        let facts = [
+            ("server", probe.name.clone()),
+            ("has", format!("{there}, all of which would be replaced, and functions as well")),
+            ("in the form of", probe.target.to_string()),
+            ("reading", told(reading, "would be", "then back at")),
+        ];
+        super::show_facts(&facts);
     }
 
     fn replication_plan(&self, site: &Site, inputs: &[Input]) -> Result<Plan> {
@@ -98,6 +121,19 @@ impl LoadArgs {
         plan.keeps_hints = alone && target.redis_version() >= 7;
         plan.compares_keys = compares_keys;
         Ok(plan)
+    }
+}
+
+/// How a server reads what it gets.
+fn told(reading: &Reading, tense: &str, back: &str) -> String {
+    match reading {
+        Reading::AsTheyArrive { was: Some(was) } => {
+            format!("repl-diskless-load {tense} on-empty-db for the load, {back} {was}")
+        }
+        Reading::AsTheyArrive { was: None } => {
+            "the data go straight into its memory, as repl-diskless-load is set".into()
+        }
+        Reading::FromItsDisk { why } => format!("the data go by its disk: {why}"),
     }
 }
 

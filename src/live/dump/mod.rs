@@ -1,5 +1,6 @@
 //! Snapshots of live servers, as RDB bytes: by replication, which a server may refuse, or key by key.
 
+mod names;
 mod payload;
 mod save;
 mod scan;

@@ -30,14 +30,16 @@ pub struct Saved {
 /// Errors: the connection broke, the checksum is wrong; the output is gone then.
 pub fn save(snapshot: Snapshot, output: Output, meter: &Arc<Meter>) -> Result<Saved> {
     let name = snapshot.name;
-    let output = Arc::new(Mutex::new(output));
+    let output = Arc::new(Mutex::new((output, 0)));
     let copied = Box::new(Copied { inner: snapshot.bytes, output: output.clone() });
     let mut input = Input::from_read(&name, copied, meter.clone())?;
-    let looked = look(&mut input, meter).map_err(|e| e.in_input(&name))?;
+    let mut saved = look(&mut input, meter).map_err(|e| e.in_input(&name))?;
     drop(input);
     let output = Arc::into_inner(output).ok_or_else(|| Error::usage("the output is still written to"))?;
-    output.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
-    Ok(looked)
+    let (output, size) = output.into_inner().unwrap_or_else(PoisonError::into_inner);
+    output.finish()?;
+    saved.size = size;
+    Ok(saved)
 }
 
 /// Reads to the end, and counts.
@@ -65,22 +67,23 @@ fn look(input: &mut Input, meter: &Meter) -> Result<Saved> {
             Err(e) => return Err(e),
         }
     };
-    let size = meter.bytes.load(Ordering::Relaxed);
     let checksum = input.reader.end().map_or(Checksum::Absent, |end| end.checksum);
-    Ok(Saved { keys, size, header, checksum, odd })
+    Ok(Saved { keys, size: 0, header, checksum, odd })
 }
 
 /// Bytes that are written to the output as they are read.
 struct Copied {
     inner: Box<dyn Read + Send>,
-    output: Arc<Mutex<Output>>,
+    /// With what was written so far.
+    output: Arc<Mutex<(Output, u64)>>,
 }
 
 impl Read for Copied {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        output.put(&buf[..n]).map_err(io::Error::other)?;
+        output.0.put(&buf[..n]).map_err(io::Error::other)?;
+        output.1 += n as u64;
         Ok(n)
     }
 }

@@ -1,11 +1,11 @@
 //! A snapshot key by key: SCAN, DUMP and expiries, many commands on their way at a time, put together to an RDB file.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::names::Names;
 use super::payload::{self, Payload};
 use super::{Options, Tally};
 use crate::error::{Error, Result};
@@ -31,8 +31,8 @@ pub(super) struct Scan {
     asking: Asking,
     pattern: Option<Vec<u8>>,
     tally: Arc<Tally>,
-    /// Databases that are still to be read, the next one last.
-    dbs: Vec<u64>,
+    /// Databases that are still to be read, with their number of keys, if it is known; the next one last.
+    dbs: Vec<(u64, u64)>,
     db: u64,
     /// Where SCAN goes on; `None` at the end of a database.
     cursor: Option<Vec<u8>>,
@@ -76,22 +76,15 @@ struct Wanted {
     is_moving: bool,
 }
 
+impl Wanted {
+    fn new(key: Vec<u8>) -> Wanted {
+        Wanted { key, attempt: 1, is_moving: false }
+    }
+}
+
 enum Expected {
     Scan,
     Key(Wanted),
-}
-
-/// Names that were seen in a database: SCAN gives some keys twice.
-struct Names {
-    seen: HashSet<u128>,
-    seeds: [RandomState; 2],
-}
-
-impl Names {
-    fn is_new(&mut self, name: &[u8]) -> bool {
-        let [a, b] = self.seeds.each_ref().map(|seed| seed.hash_one(name));
-        self.seen.insert(u128::from(a) << 64 | u128::from(b))
-    }
 }
 
 /// The file as it is written.
@@ -123,10 +116,10 @@ impl Scan {
         };
         let asking = Asking { knows_time, eviction: options.eviction.then_some(kind) };
         let mut dbs = match info.keyspace() {
-            Some(dbs) => dbs.into_iter().map(|(db, _)| db).collect(),
-            None => databases(&mut connection)?,
+            Some(dbs) => dbs,
+            None => databases(&mut connection)?.into_iter().map(|db| (db, 0)).collect(),
         };
-        dbs.retain(|db| options.dbs.is_empty() || options.dbs.contains(db));
+        dbs.retain(|(db, _)| options.dbs.is_empty() || options.dbs.contains(db));
         dbs.reverse();
         let file = File::begin(&mut connection, info, &tally)?;
         Ok(Scan {
@@ -141,7 +134,7 @@ impl Scan {
             expected: VecDeque::new(),
             keys_expected: 0,
             average: 16 << 10,
-            names: Names { seen: HashSet::new(), seeds: [RandomState::new(), RandomState::new()] },
+            names: Names::new(),
             file,
             out: Vec::new(),
             given: 0,
@@ -199,8 +192,8 @@ impl Scan {
         };
         self.cursor = cursor.text().filter(|cursor| *cursor != b"0").map(<[u8]>::to_vec);
         for key in names.items().iter().filter_map(Reply::text) {
-            if self.names.is_new(key) {
-                self.queue.push_back(Wanted { key: key.to_vec(), attempt: 1, is_moving: false });
+            if self.names.is_new(key)? {
+                self.queue.push_back(Wanted::new(key.to_vec()));
             }
         }
         Ok(())
@@ -247,10 +240,15 @@ impl Scan {
     }
 
     fn next_database(&mut self) -> Result<()> {
-        self.names.seen.clear();
+        let late = self.names.late()?;
+        if !late.is_empty() {
+            self.queue.extend(late.into_iter().map(Wanted::new));
+            return Ok(());
+        }
         match self.dbs.pop() {
-            Some(db) => {
+            Some((db, keys)) => {
                 self.db = db;
+                self.names.restart(keys);
                 self.cursor = Some(b"0".to_vec());
                 self.connection.demand(&[b"SELECT", db.to_string().as_bytes()]).map(drop)
             }

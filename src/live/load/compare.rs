@@ -78,10 +78,15 @@ pub(super) fn is_same(ours: &Ours<'_>, server: &mut Connection, origin: &Origin,
         },
         Ours::Library { name, source } => {
             let listed = server.ask(&[b"FUNCTION", b"LIST", b"LIBRARYNAME", name, b"WITHCODE"])?;
-            let facts = listed.items().first().map(Reply::items).unwrap_or_default();
-            facts.iter().any(|fact| fact.text() == Some(source))
+            has_source(&listed, source) == Some(true)
         }
     })
+}
+
+/// Whether the one library that was asked for has this source; none if there is no such library.
+pub(super) fn has_source(listed: &Reply, source: &[u8]) -> Option<bool> {
+    let facts = listed.items().first()?.items();
+    Some(facts.iter().any(|fact| fact.text() == Some(source)))
 }
 
 fn expiry_of(key: &[u8], server: &mut Connection, is_new: bool) -> Result<Option<i64>> {
@@ -128,15 +133,23 @@ fn value_of<'a>(payload: &'a [u8], origin: &'a Origin) -> Option<(&'a [u8], Valu
     Some((meta, Value { rdb_type: RdbType::resolve(code, origin)?, bytes: cur.rest(), origin }))
 }
 
-/// What a key on a server is to be, to whoever reads it back.
-pub(super) struct Check {
+/// What is to be found on a server by whoever reads it back.
+pub(super) enum Check {
+    /// A key.
+    Key(KeyCheck),
+    /// A function library with this source.
+    Library(Vec<u8>),
+}
+
+/// What a key on a server is to be.
+pub(super) struct KeyCheck {
     pub(super) print: Fingerprint,
     pub(super) expiry: Option<i64>,
     /// Commands can't say when consumers were last seen.
     pub(super) is_by_commands: bool,
 }
 
-impl Check {
+impl KeyCheck {
     /// How the answers to DUMP and to PEXPIRETIME (or PTTL, of an older server) differ from that; nothing if they don't.
     pub(super) fn difference(&self, dump: &Reply, time: &Reply, probe: &Probe) -> Result<Option<&'static str>> {
         let now = now();

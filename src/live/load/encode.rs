@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::compare::Check;
-use super::packet::{Packet, What, count};
+use super::compare::{Check, KeyCheck};
+use super::packet::{Commands, Packet, What, count};
 use super::probe::Probe;
 use super::{Method, OnExists, Plan, Purpose, Site, Start};
 use crate::codec::{Cursor, Str};
@@ -198,8 +198,10 @@ impl<'p> Encoder<'p> {
     /// Function libraries and scripts, for every node.
     fn program(&mut self, record: &Record<'_>, out: &mut Encoded) -> Result<()> {
         let (plan, probe) = (self.shared.plan, self.shared.probe());
-        if plan.purpose != Purpose::Load {
-            return Ok(());
+        match plan.purpose {
+            Purpose::Load => {}
+            Purpose::Verify => return self.look_for_library(record, out),
+            Purpose::Try => return Ok(()),
         }
         let (what, name) = match *record {
             Record::Function(source) => (What::Function, library_name(source)),
@@ -227,6 +229,28 @@ impl<'p> Encoder<'p> {
                 _ => self.commands.other(record, &mut packet.bytes)?,
             }
             packet.end_step(what, 1);
+        }
+        Ok(())
+    }
+
+    /// Looks whether every node has a function library as it is here, if it was to be loaded.
+    fn look_for_library(&mut self, record: &Record<'_>, out: &mut Encoded) -> Result<()> {
+        let is_library = matches!(record, Record::Function(_) | Record::FunctionPreGa { .. });
+        let can_be_there = self.shared.probe().target.has_functions();
+        if !is_library || !can_be_there || self.shared.plan.rewrite.unmaskable_record(record).is_some() {
+            return Ok(());
+        }
+        let mut loading = Vec::new();
+        self.commands.other(record, &mut loading)?;
+        let source = Commands(&loading).next().and_then(|words| words.last().copied());
+        let Some((source, name)) = source.and_then(|source| Some((source, library_name(source)?))) else {
+            return Ok(());
+        };
+        for packet in &mut out.packets {
+            let number = packet.checks.len() as u32;
+            packet.checks.push(Check::Library(source.to_vec()));
+            frame::command(&[b"FUNCTION", b"LIST", b"LIBRARYNAME", name, b"WITHCODE"], &mut packet.bytes);
+            packet.end_step(What::Library(number), 1);
         }
         Ok(())
     }
@@ -336,7 +360,7 @@ impl<'p> Encoder<'p> {
         let print = self.prints.print(entry, scratch)?;
         let is_by_commands = plan.method == Method::Commands || probe.no_restore.is_some();
         let number = packet.checks.len() as u32;
-        packet.checks.push(Check { print, expiry: entry.expiry, is_by_commands });
+        packet.checks.push(Check::Key(KeyCheck { print, expiry: entry.expiry, is_by_commands }));
         frame::command(&[b"DUMP", entry.key], &mut packet.bytes);
         frame::command(&[if probe.since(7, 0) { b"PEXPIRETIME" } else { b"PTTL" }, entry.key], &mut packet.bytes);
         packet.end_step(What::Check(number), 2);

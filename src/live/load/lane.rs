@@ -265,7 +265,7 @@ impl Lane {
                 Ok(Verdict::Done) => match step.what {
                     What::Restore | What::Set | What::Staged | What::Exists | What::Check(_) => loaded += 1,
                     What::Several(keys) => loaded += u64::from(keys),
-                    What::Function => crew.ledger.book(packet, i, Fate::Loaded),
+                    What::Function | What::Library(_) => crew.ledger.book(packet, i, Fate::Loaded),
                     What::Select | What::Script => {}
                 },
                 Ok(other) => later.push((i, other)),

@@ -152,7 +152,7 @@ impl<'l> Ledger<'l> {
         let (reason, taken) = {
             let tally = &mut self.state().tally;
             match (fate, what) {
-                (Fate::Loaded | Fate::Had, What::Function) => return tally.functions += 1,
+                (Fate::Loaded | Fate::Had, What::Function | What::Library(_)) => return tally.functions += 1,
                 (_, What::Select | What::Script) => return,
                 (Fate::Loaded, What::Several(keys)) => return tally.loaded += u64::from(keys),
                 (Fate::Loaded, _) => return tally.loaded += 1,
@@ -176,17 +176,21 @@ impl<'l> Ledger<'l> {
     }
 }
 
-/// The function library that a step is to load.
+/// The function library that a step is to load or to find.
 fn library(packet: &Packet, step: usize) -> Option<String> {
-    let words = Commands(packet.commands(step)).next().filter(|_| packet.steps[step].what == What::Function)?;
-    library_name(words.last()?).map(text::quoted_short)
+    let words = Commands(packet.commands(step)).next()?;
+    match packet.steps[step].what {
+        What::Function => library_name(words.last()?).map(text::quoted_short),
+        What::Library(_) => words.get(3).copied().map(text::quoted_short),
+        _ => None,
+    }
 }
 
 /// The key of a step, with its database; none for programs.
 pub(super) fn key_of(packet: &Packet, step: usize) -> Option<(u64, Vec<u8>)> {
     let mut commands = Commands(packet.commands(step));
     let key = match packet.steps[step].what {
-        What::Select | What::Script | What::Function => return None,
+        What::Select | What::Script | What::Function | What::Library(_) => return None,
         What::Staged => commands.last()?.get(2)?.to_vec(),
         _ => commands.next()?.get(1)?.to_vec(),
     };

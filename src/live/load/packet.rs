@@ -27,6 +27,8 @@ pub(super) enum What {
     Exists,
     /// DUMP of one key and its expiry, for the packet's check of this number.
     Check(u32),
+    /// FUNCTION LIST of one library, for the packet's check of this number.
+    Library(u32),
 }
 
 /// One or more commands that succeed or fail as one.
@@ -106,7 +108,7 @@ impl Packet {
     /// What a step is to find, if it is to find something.
     pub(super) fn check(&self, step: usize) -> Option<&Check> {
         match self.steps[step].what {
-            What::Check(number) => self.checks.get(number as usize),
+            What::Check(number) | What::Library(number) => self.checks.get(number as usize),
             _ => None,
         }
     }

@@ -179,6 +179,8 @@ fn no_restore(connection: &mut Connection, target: &Target, is_cluster: bool) ->
         || ["LOADING", "BUSY", "OOM", "MISCONF", "READONLY", "TRYAGAIN"].iter().any(|word| words.starts_with(word));
     // A user may be kept to keys of certain names.
     let is_only_this_key = words.starts_with("NOPERM") && words.contains("key");
+    // What it was told is of no interest to anybody.
+    let words = words.split(", with args").next().unwrap_or_default().to_owned();
     Ok((!is_fine && !is_only_this_key).then_some(words))
 }
 

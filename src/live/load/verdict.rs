@@ -1,6 +1,6 @@
 //! What replies mean: done, there already, or refused, and then whether another try may help.
 
-use super::compare::Check;
+use super::compare::{Check, has_source};
 use super::packet::{Step, What};
 use super::probe::Probe;
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Reads the replies to a step that looks whether a key is as it is to be.
+    /// Reads the replies to a step that looks whether something is as it is to be.
     pub(super) fn compare(check: &Check, extra: u32, replies: &mut Replies, probe: &Probe) -> Result<Verdict> {
         // Behind ASKING.
         let mut next = || -> Result<Reply> {
@@ -25,6 +25,19 @@ impl Verdict {
                 replies.skim()?;
             }
             replies.reply()
+        };
+        let check = match check {
+            Check::Key(check) => check,
+            Check::Library(source) => {
+                return Ok(match next()? {
+                    Reply::Error(words) => Verdict::Refused(words),
+                    listed => match has_source(&listed, source) {
+                        Some(true) => Verdict::Done,
+                        Some(false) => Verdict::Refused("it has another source".into()),
+                        None => Verdict::Refused("it is not there".into()),
+                    },
+                });
+            }
         };
         let (dump, time) = (next()?, next()?);
         Ok(match dump {

@@ -1,5 +1,6 @@
 //! Loading by replication: we are the master from which a server takes all its data, at the speed at which it starts.
 
+mod loan;
 mod words;
 
 use std::fs::File;
@@ -12,6 +13,9 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+pub use loan::give_back_all;
+
+use self::loan::{Loan, SETTING};
 use super::connection::{Connection, Endpoint};
 use super::info::Info;
 use super::reply::Reply;
@@ -29,7 +33,7 @@ const ARRIVAL: Duration = Duration::from_secs(15);
 pub type Feed<'w> = &'w mut dyn FnMut(Output) -> Result<()>;
 
 /// How the data went over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Fed {
     /// Keys that the server has now.
     pub keys: u64,
@@ -37,6 +41,47 @@ pub struct Fed {
     pub sent: Duration,
     /// How long the server took to read them after that.
     pub loaded: Duration,
+    /// How it read them.
+    pub reading: Reading,
+}
+
+/// How a server reads the data that it gets as a replica.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// Straight from us. `was`: what its `repl-diskless-load` was, if it must be set for that.
+    AsTheyArrive {
+        /// What it gets back.
+        was: Option<String>,
+    },
+    /// When all of them are on its disk.
+    FromItsDisk {
+        /// Why not straight from us.
+        why: String,
+    },
+}
+
+impl Reading {
+    /// What is possible without a risk for anything that the server has: nothing is asked of one that has something.
+    fn of(control: &mut Connection, info: &Info) -> Result<Reading> {
+        let from_disk = |why: &str| Ok(Reading::FromItsDisk { why: why.to_owned() });
+        let setting = match control.ask(&[b"CONFIG", b"GET", SETTING])? {
+            Reply::Error(words) => return from_disk(&words),
+            reply => reply.items().get(1).and_then(Reply::to_text),
+        };
+        let Some(setting) = setting else { return from_disk("it has no repl-diskless-load") };
+        let has_keys = info.keyspace().is_none_or(|dbs| !dbs.is_empty());
+        let libraries = control.ask(&[b"FUNCTION", b"LIST"])?;
+        let has_functions = match &libraries {
+            Reply::Error(words) => !words.contains("unknown command"),
+            libraries => !libraries.items().is_empty(),
+        };
+        match setting.as_str() {
+            "swapdb" => Ok(Reading::AsTheyArrive { was: None }),
+            _ if has_keys || has_functions => from_disk("so it keeps what it has until all of the data are there"),
+            "on-empty-db" => Ok(Reading::AsTheyArrive { was: None }),
+            _ => Ok(Reading::AsTheyArrive { was: Some(setting) }),
+        }
+    }
 }
 
 /// A server that is to take its data from us.
@@ -48,8 +93,7 @@ pub struct Master<'e> {
     announced: SocketAddr,
     /// From where it may come; none if that can't be told.
     peer: Option<IpAddr>,
-    /// The command that makes it our replica: another one before 5.0.
-    command: &'static [u8],
+    reading: Reading,
 }
 
 impl<'e> Master<'e> {
@@ -58,7 +102,8 @@ impl<'e> Master<'e> {
     /// Errors: it is out of reach, is no master, or can't replicate from us.
     pub fn new(endpoint: &'e Endpoint, listen: Option<SocketAddr>) -> Result<Master<'e>> {
         let mut control = endpoint.connect()?;
-        let found = check(&mut control).and_then(|()| {
+        let found = check(&mut control).and_then(|info| {
+            let reading = Reading::of(&mut control, &info)?;
             let (here, peer) = addresses(&endpoint.url().place)?;
             let at = listen.unwrap_or(SocketAddr::new(here, 0));
             let listener = TcpListener::bind(at).map_err(|e| {
@@ -67,58 +112,59 @@ impl<'e> Master<'e> {
             listener.set_nonblocking(true)?;
             let ip = if at.ip().is_unspecified() { here } else { at.ip() };
             let announced = SocketAddr::new(ip, listener.local_addr()?.port());
-            Ok((listener, announced, peer))
+            Ok((listener, announced, peer, reading))
         });
-        let (listener, announced, peer) = found.map_err(|e| endpoint.name_it(e))?;
-        Ok(Master { endpoint, control, listener, announced, peer, command: b"REPLICAOF" })
+        let (listener, announced, peer, reading) = found.map_err(|e| endpoint.name_it(e))?;
+        Ok(Master { endpoint, control, listener, announced, peer, reading })
+    }
+
+    /// How the server is going to read the data.
+    pub fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// Makes the server take its data from us, and then a master again, whatever comes of it.
     ///
     /// Errors: it does not come, does not take the data, or `write` fails.
     pub fn feed(mut self, meter: &Arc<Meter>, write: Feed<'_>) -> Result<Fed> {
-        let host = self.announced.ip().to_string();
-        let port = self.announced.port().to_string();
-        self.follow(&host, &port).map_err(|e| self.endpoint.name_it(e))?;
-        let fed = self.serve(meter, write);
-        let freed = self.set_free();
+        let loan = Loan::new(self.endpoint);
+        let fed = self.borrow(&loan).and_then(|()| self.serve(&loan, meter, write));
+        if fed.is_err() {
+            loan.break_off();
+        }
+        let freed = loan.give_back(&mut self.control, self.endpoint.timeouts().answer);
         let (sent, loaded) = fed.map_err(|e| match &freed {
             Ok(_) => self.endpoint.name_it(e),
-            Err(_) => self.endpoint.name_it(e).noting(
-                "it may still be a replica of nobody: REPLICAOF NO ONE makes it a master again, when it is there"
-                    .into(),
-            ),
+            Err(why) => self.endpoint.name_it(e).noting(loan::advice(why)),
         })?;
         let keys = freed.map_err(|e| self.endpoint.name_it(e))?;
-        Ok(Fed { keys, sent, loaded })
+        Ok(Fed { keys, sent, loaded, reading: self.reading })
     }
 
-    fn follow(&mut self, host: &str, port: &str) -> Result<()> {
-        let mut reply = self.control.ask(&[self.command, host.as_bytes(), port.as_bytes()])?;
+    /// Makes the server our replica, one that reads the data as they arrive where that loses nothing.
+    fn borrow(&mut self, loan: &Loan) -> Result<()> {
+        if let Reading::AsTheyArrive { was: Some(was) } = &self.reading {
+            loan.had(Some(was));
+            if let Reply::Error(words) = self.control.ask(&[b"CONFIG", b"SET", SETTING, b"on-empty-db"])? {
+                loan.had(None);
+                self.reading = Reading::FromItsDisk { why: words };
+            }
+        }
+        let host = self.announced.ip().to_string();
+        let port = self.announced.port().to_string();
+        loan.follows(b"REPLICAOF");
+        let mut reply = self.control.ask(&[b"REPLICAOF", host.as_bytes(), port.as_bytes()])?;
+        // Before 5.0.
         if matches!(&reply, Reply::Error(words) if words.contains("unknown command")) {
-            self.command = b"SLAVEOF";
-            reply = self.control.ask(&[self.command, host.as_bytes(), port.as_bytes()])?;
+            loan.follows(b"SLAVEOF");
+            reply = self.control.ask(&[b"SLAVEOF", host.as_bytes(), port.as_bytes()])?;
         }
         reply.ok().map(drop)
     }
 
-    /// Makes the server a master again; says how many keys it has.
-    fn set_free(&mut self) -> Result<u64> {
-        let free = |control: &mut Connection| {
-            control.demand(&[self.command, b"NO", b"ONE"])?;
-            let info = Info::ask(control)?;
-            match info.get("role") {
-                Some("slave") => Err(Error::connection("it did not become a master again")),
-                _ => Ok(info.keys()),
-            }
-        };
-        // A connection may have broken with what went before.
-        free(&mut self.control).or_else(|_| self.endpoint.connect().and_then(|mut control| free(&mut control)))
-    }
-
     /// Waits for the server, sends the data, waits until it has read them.
-    fn serve(&mut self, meter: &Arc<Meter>, write: Feed<'_>) -> Result<(Duration, Duration)> {
-        let deadline = Instant::now() + ARRIVAL;
+    fn serve(&mut self, loan: &Loan, meter: &Arc<Meter>, write: Feed<'_>) -> Result<(Duration, Duration)> {
+        let deadline = Instant::now() + ARRIVAL.min(self.endpoint.timeouts().answer);
         let mut replica = loop {
             let stream = self.accept(deadline)?;
             match Replica::greet(stream, self.endpoint.timeouts().answer) {
@@ -128,6 +174,7 @@ impl<'e> Master<'e> {
                 Err(e) => return Err(e),
             }
         };
+        loan.takes(&replica.stream);
         let begun = Instant::now();
         replica.send(meter, write)?;
         let sent = begun.elapsed();
@@ -187,7 +234,7 @@ fn gone(e: Error) -> Error {
 }
 
 /// Errors: what keeps a server from replicating from us.
-fn check(control: &mut Connection) -> Result<()> {
+fn check(control: &mut Connection) -> Result<Info> {
     let info = Info::ask(control)?;
     if info.is_cluster() {
         let hint = "load without --method replication";
@@ -203,7 +250,7 @@ fn check(control: &mut Connection) -> Result<()> {
         return Err(Error::refused("it replicates over TLS only (tls-replication)")
             .noting("load without --method replication".into()));
     }
-    Ok(())
+    Ok(info)
 }
 
 /// From where we reach a server, and its own address.

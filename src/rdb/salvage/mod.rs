@@ -182,7 +182,7 @@ impl Salvager {
     pub fn fill(&mut self, batch: &mut Batch, gaps: &mut Vec<Gap>) -> bool {
         gaps.clear();
         batch.marks.clear();
-        batch.used = 0;
+        (batch.begin, batch.used) = (0, 0);
         loop {
             if let Some(NextGap { len, why, bits }) = self.next_gap.take() {
                 self.push_gap(len, why, Some(bits), false);
