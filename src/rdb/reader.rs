@@ -504,7 +504,10 @@ impl Reader {
 fn grown(want: usize, needed: u64) -> usize {
     const LARGE: usize = 64 << 20;
     let more = want.saturating_add(if want < LARGE { want } else { want / 4 });
-    more.max(usize::try_from(needed).unwrap_or(usize::MAX))
+    match usize::try_from(needed).unwrap_or(usize::MAX) {
+        needed @ LARGE.. => more.max(needed),
+        _ => more,
+    }
 }
 
 /// The key of the unit that starts here, if one can be read.
