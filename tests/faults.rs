@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::harness::{binary, file, folder, names, read, root, run, shell, tutorial};
+use crate::live::installed;
 
 /// A dump of so many strings of a thousand bytes, with its checksum off.
 pub(crate) fn strings(count: u32) -> Vec<u8> {
@@ -57,17 +58,18 @@ fn finished(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Kills a command at many moments of its life. `OUT` among its arguments stands for where it is to write.
-fn killed(args: &[&str]) {
+/// Kills a command at many moments of its life. `OUT` among its arguments stands for where it is to write; a file there is
+/// one of the first run's or passes for `whole`.
+fn killed(args: &[&str], whole: impl Fn(&[u8]) -> bool) {
     let place = |folder: &TempDir| -> Vec<String> {
         args.iter().map(|arg| arg.replace("OUT", folder.path().join("out").to_str().unwrap())).collect()
     };
-    let whole = folder();
+    let first = folder();
     let begun = Instant::now();
-    run(place(&whole)).fails_with(0);
+    run(place(&first)).fails_with(0);
     let life = begun.elapsed();
-    let whole = finished(whole.path());
-    assert!(!whole.is_empty(), "{args:?} wrote nothing");
+    let first = finished(first.path());
+    assert!(!first.is_empty(), "{args:?} wrote nothing");
     for moment in 1..10 {
         let folder = folder();
         let args = place(&folder);
@@ -76,7 +78,7 @@ fn killed(args: &[&str]) {
         child.kill().unwrap();
         child.wait().unwrap();
         for (name, bytes) in finished(folder.path()) {
-            let complete = whole.iter().any(|(other, whole)| *other == name && *whole == bytes);
+            let complete = first.iter().any(|(other, first)| *other == name && *first == bytes) || whole(&bytes);
             assert!(complete, "{args:?} was killed and left a part of {}", name.display());
         }
     }
@@ -98,8 +100,24 @@ fn a_kill_leaves_no_part_of_a_file_under_its_name() {
         &["convert", dump, "--recompress", "-o", "OUT"],
         &["convert", dump, "--target", "redis-7.2", "--aof-dir", "OUT"],
         &["split", dump, "--shards", "3", "-o", "OUT"],
+        &["repair", dump, "-o", "OUT"],
+        &["repair", dump, "-o", "OUT", "--quarantine", "OUT.bad"],
     ] {
-        killed(args);
+        killed(args, |_| false);
+    }
+    killed(&["report", dump, "-o", "OUT"], |_| false);
+}
+
+#[test]
+fn a_kill_leaves_no_part_of_a_snapshot() {
+    let mut server = installed("redis-7.0.15").start();
+    server.ask("DEBUG POPULATE", &[b"20000", b"key", b"300"]);
+    let is_whole = |dump: &[u8]| {
+        let (_folder, path) = file("out.rdb", dump);
+        run(["check"]).args([path]).go().code == Some(0)
+    };
+    for method in ["sync", "scan"] {
+        killed(&["dump", "-q", &server.url(), "--method", method, "-o", "OUT"], is_whole);
     }
 }
 
@@ -180,6 +198,46 @@ fn a_disk_that_fills_up_leaves_nothing() {
         let said = shell(&script).refuses();
         assert!(said.contains("out: File too large"), "{command}: {said}");
         assert_eq!(names(folder.path()), ["dump.rdb"], "{command}");
+    }
+}
+
+/// A folder with little room in it; `None` for whoever may not mount one.
+fn small_disk(kb: u32) -> Option<SmallDisk> {
+    let folder = folder();
+    let size = format!("size={kb}k");
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder.path()).output();
+    mount.is_ok_and(|ran| ran.status.success()).then_some(SmallDisk(folder))
+}
+
+/// It is taken away with its handle.
+struct SmallDisk(TempDir);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg(self.0.path()).status());
+    }
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_told_and_left_clean() {
+    // Whoever may not mount one has the limit on files of the test above.
+    let Some(disk) = small_disk(400) else { return };
+    let dump = disk.0.path().join("dump.rdb");
+    std::fs::write(&dump, strings(300)).unwrap();
+    let out = disk.0.path().join("out");
+    for command in [
+        &["export"][..],
+        &["convert"],
+        &["convert", "--recompress"],
+        &["split", "--shards", "2"],
+        &["repair"],
+        &["repair", "--quarantine", "/dev/null"],
+    ] {
+        let ran = run(command).args([&dump]).args([Path::new("-o"), &out]).go();
+        assert!(ran.code == Some(2) && ran.one_line().contains("No space left on device"), "{ran}");
+        // A folder that was made for files stays, without any.
+        drop(std::fs::remove_dir(&out));
+        assert_eq!(names(disk.0.path()), ["dump.rdb"], "{ran}");
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::dumps::{dump, hash, items, select, string, text};
 use crate::harness::{TUTORIAL, file, folder, names, read, run, tutorial};
 use crate::json::{Json, must_parse};
+use crate::live::{Reply, installed};
 
 /// Repairs these bytes; gives what it said and what it wrote.
 fn repair(bytes: &[u8], args: &[&str]) -> (crate::harness::Ran, Vec<u8>) {
@@ -113,6 +114,48 @@ fn elements_that_can_be_read_are_kept_on_demand() {
     let (ran, written) = repair(&bytes, &["--salvage-elements"]);
     assert!(ran.code == Some(0) && ran.out().contains("changed: ") && ran.out().contains("1 element kept"), "{ran}");
     assert_eq!(keys(&written).len(), 21);
+}
+
+/// A dump of one key that a real server saved uncompressed, with the element damaged that begins with this text, and no checksum.
+fn saved_with_damage(fill: &str, near: &[u8]) -> Vec<u8> {
+    let mut server = installed("redis-7.0.15").start_as(&["--rdbcompression", "no"]);
+    server.ask("EVAL", &[fill.as_bytes(), b"0"]);
+    let mut bytes = read(&server.save());
+    let at = memchr::memmem::find(&bytes, near).unwrap();
+    // Its encoding, and the first byte.
+    bytes[at - 1..at + 1].fill(0xee);
+    let end = bytes.len() - 8;
+    bytes[end..].fill(0);
+    bytes
+}
+
+#[test]
+fn what_stands_behind_damage_is_kept_where_it_can_be_told() {
+    let ask = |bytes: &[u8], command: &str| {
+        let (ran, written) = repair(bytes, &["--salvage-elements"]);
+        assert!(ran.out().contains("changed: "), "{ran}");
+        let (_folder, path) = file("out.rdb", &written);
+        let mut server = installed("redis-7.0.15").start_with(&path);
+        server.ask(command, &[]).items().to_vec()
+    };
+    let list = "for i = 1, 5000 do redis.call('RPUSH', 'k', 'item-' .. i .. '-') end";
+    let items = ask(&saved_with_damage(list, b"item-2500-"), "LRANGE k 0 -1");
+    let want: Vec<Reply> =
+        (1..=5000).filter(|i| *i != 2500).map(|i| Reply::Text(format!("item-{i}-").into_bytes())).collect();
+    assert!(items == want, "{} of 4999 items", items.len());
+    let hash = "for i = 1, 100 do redis.call('HSET', 'k', 'name-' .. i .. '-', i) end";
+    let fields = ask(&saved_with_damage(hash, b"name-50-"), "HGETALL k");
+    assert_eq!(fields.len(), 2 * 99);
+    let zset = "for i = 1, 100 do redis.call('ZADD', 'k', i / 2, 'm-' .. i .. '-') end";
+    let members = ask(&saved_with_damage(zset, b"m-50-"), "ZRANGE k 0 -1 WITHSCORES");
+    assert_eq!(members.len(), 2 * 99);
+    let stream = "for i = 1, 1000 do redis.call('XADD', 'k', i .. '-1', 'f', 'value-' .. i .. '-') end
+        redis.call('XGROUP', 'CREATE', 'k', 'g', '0') redis.call('XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 5, 'STREAMS', 'k', '>')";
+    let bytes = saved_with_damage(stream, b"value-450-");
+    let entries = ask(&bytes, "XRANGE k - +");
+    // The others of its node that stand behind it go with it.
+    assert!((900..1000).contains(&entries.len()), "{}", entries.len());
+    assert_eq!(ask(&bytes, "XPENDING k g - + 10").len(), 5);
 }
 
 #[test]

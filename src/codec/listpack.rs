@@ -169,6 +169,51 @@ fn back_width(size: usize) -> usize {
     }
 }
 
+/// Puts into `out` what can be read of a damaged listpack from its begin on, and from its end by the back lengths;
+/// `step` elements belong together.
+pub fn salvage(blob: &[u8], step: usize, out: &mut Builder) {
+    out.clear();
+    let Some(last) = blob.len().checked_sub(1).filter(|last| *last >= HEADER) else { return };
+    // A frame that says nothing of what is inside.
+    let mut framed = blob.to_vec();
+    framed[..4].copy_from_slice(&(blob.len() as u32).to_le_bytes());
+    framed[4..HEADER].fill(0xff);
+    framed[last] = 0xff;
+    let at = |pos| Listpack { blob: &framed, pos, seen: 0 };
+    let mut list = at(HEADER);
+    let mut front = Vec::new();
+    while let Ok(Some(item)) = list.next_item() {
+        front.push(item);
+    }
+    let (mut back, mut end) = (Vec::new(), last);
+    while let Some(start) = element_before(&framed, end).filter(|start| *start >= list.pos) {
+        let mut one = at(start);
+        match one.next_item() {
+            Ok(Some(item)) if one.pos == end => back.push(item),
+            _ => break,
+        }
+        end = start;
+    }
+    front.truncate(front.len() / step * step);
+    back.truncate(back.len() / step * step);
+    for item in front.into_iter().chain(back.into_iter().rev()) {
+        out.push(item.text(&mut itoa::Buffer::new()));
+    }
+}
+
+/// Where the element begins that ends here, as its back length says.
+fn element_before(blob: &[u8], end: usize) -> Option<usize> {
+    let (mut size, mut at) = (0, end);
+    for i in 0..5 {
+        at = at.checked_sub(1)?;
+        size |= usize::from(blob[at] & 0x7f) << (7 * i);
+        if blob[at] & 0x80 == 0 {
+            return at.checked_sub(size).filter(|start| size > 0 && *start >= HEADER);
+        }
+    }
+    None
+}
+
 /// Builds a listpack, element by element, in the canonical forms that servers choose.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -279,6 +324,44 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_of_a_damaged_one_is_found_from_both_ends() {
+        let long = [b'x'; 200];
+        let words: [&[u8]; 8] = [b"a", b"1", &long, b"-70000", b"e", b"f", b"7", b"h"];
+        let mut list = Builder::default();
+        words.iter().for_each(|word| list.push(word));
+        let sound = list.finish().to_vec();
+        let left = |blob: &[u8], step| {
+            let mut out = Builder::default();
+            salvage(blob, step, &mut out);
+            let blob = out.finish().to_vec();
+            let (mut list, mut words) = (Listpack::new(&blob).unwrap(), Vec::new());
+            while let Some(item) = list.next_item().unwrap() {
+                words.push(item.text(&mut itoa::Buffer::new()).to_vec());
+            }
+            words
+        };
+        assert_eq!(left(&sound, 1), words);
+        // The length of the long one, or its back length: only it is lost, or all of its group.
+        for at in [11, 12, 213, 214] {
+            let mut bad = sound.clone();
+            bad[at] ^= 0x15;
+            assert_eq!(left(&bad, 1), [&words[..2], &words[3..]].concat(), "byte {at}");
+            assert_eq!(left(&bad, 2), [&words[..2], &words[4..]].concat(), "byte {at}");
+        }
+        for at in 0..6 {
+            let mut bad = sound.clone();
+            bad[at] ^= 0xff;
+            assert_eq!(left(&bad, 2), words, "byte {at} of the header");
+        }
+        for at in 0..sound.len() {
+            let mut bad = sound.clone();
+            bad[at] ^= 0xff;
+            assert!(left(&bad, 1).len() >= 6, "byte {at}");
+            left(&sound[..at], 3);
+        }
+    }
 
     fn pack(elements: &[&[u8]], count: u16) -> Vec<u8> {
         let body: Vec<u8> = elements.concat();

@@ -135,13 +135,19 @@ impl<'r> Surgeon<'r> {
         {
             let rescued = Entry { value, ..sane(*entry) };
             let start = out.bytes.len();
-            let carried = self.writer.entry(&rescued, &Rewrite::default(), scratch, &mut out.bytes)?;
-            if matches!(carried, Carried::Whole) && out.bytes.len() > start {
+            self.faults.clear();
+            self.deep.entry(&rescued, scratch, &mut self.faults);
+            let is_sound = self.faults.errors.is_empty() && !self.faults.is_empty;
+            if is_sound
+                && self.writer.entry(&rescued, &Rewrite::default(), scratch, &mut out.bytes)? == Carried::Whole
+                && out.bytes.len() > start
+            {
                 why.push_str(&format!("; {} kept", crate::text::count(kept, "element")));
                 out.leave(entry.offset, raw, key(), why, Fate::Changed);
                 out.push_key(&rescued, self.seeds);
                 return Ok(());
             }
+            out.bytes.truncate(start);
         }
         out.leave(entry.offset, raw, key(), why, Fate::Lost);
         Ok(())

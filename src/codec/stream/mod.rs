@@ -14,10 +14,12 @@
 //! ```
 
 mod build;
+mod salvage;
 
 use std::fmt;
 
 pub use build::{Builder, Lost, NodeLimits, estimate_read};
+pub use salvage::salvage;
 
 use super::listpack::Listpack;
 use super::{Cursor, Item, Str, length};
