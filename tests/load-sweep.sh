@@ -5,7 +5,7 @@
 #
 # SERVERS holds a folder a server, NAME-VERSION/run-server and run-cli; CORPUS a folder a server with CASE.rdb in it. Each
 # server that starts gets the dumps of all servers of its own kind up to its own version (and of Redis up to 7.2, for
-# Valkey), in the three ways of `rdbkit load`. DEBUG DIGEST and FUNCTION LIST must be those of the server's own loading.
+# Valkey), in the four ways of `rdbkit load`. DEBUG DIGEST and FUNCTION LIST must be those of the server's own loading.
 # By hand, for it takes minutes; tests/load.rs has a choice of these. Prints a line a server, and one for each difference.
 # Exit status 1 if there was one.
 set -u
@@ -90,9 +90,9 @@ for server in "$SERVERS"/*/; do
         empty
         want=$(own "$dump")
         [ -n "$want" ] || { echo "$name: does not load $of/$case itself"; continue; }
-        for method in auto restore commands; do
+        for method in auto restore commands replication; do
             empty
-            said=$("$RDBKIT" load -q "$dump" "unix://$work/socket" --method $method 2>&1) ||
+            said=$("$RDBKIT" load -q "$dump" "unix://$work/socket" --method $method --yes 2>&1) ||
                 { echo "$name: $of/$case by $method: $said"; wrong=$((wrong + 1)); continue; }
             [ "$(sum)" = "$want" ] || { echo "$name: $of/$case by $method: differs"; wrong=$((wrong + 1)); }
             count=$((count + 1))

@@ -17,6 +17,12 @@ use crate::error::{Error, Result};
 /// Bytes of a batch, unless a single entry is larger.
 const BATCH: usize = 1 << 20;
 
+/// A buffer grows by so much at once.
+const STEP: usize = 8 << 20;
+
+/// An entry is large that does not fit into this.
+const LARGE: usize = 64 << 20;
+
 /// How a document is built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Layout {
@@ -166,8 +172,11 @@ impl Source {
         if have >= want || self.at_end {
             return Ok(());
         }
-        self.carry.resize(want, 0);
         while have < want && !self.at_end {
+            if self.carry.len() == have {
+                // Room is made as bytes arrive.
+                self.carry.resize(want.min(have.saturating_add(STEP)), 0);
+            }
             match self.input.read(&mut self.carry[have..]) {
                 Ok(0) => self.at_end = true,
                 Ok(n) => have += n,
@@ -239,7 +248,9 @@ impl Source {
             if self.at_end {
                 return Err(self.cut());
             }
-            want = want.max(self.carry.len()).saturating_mul(2);
+            want = want.max(self.carry.len());
+            // What is read behind the end of a large entry has to be kept.
+            want = want.saturating_add(if want < LARGE { want } else { want / 4 });
         }
     }
 

@@ -14,6 +14,9 @@ use super::pipe::Message;
 use super::unfinished::Unfinished;
 use crate::error::{Error, Result};
 
+/// At most so much goes to another thread at once.
+const PIECE: usize = 1 << 20;
+
 /// Where results go. Not buffered: to be written to in large pieces.
 pub struct Output {
     name: String,
@@ -57,7 +60,9 @@ impl Output {
         let written = match &mut self.place {
             Place::Stream(out) => out.write_all(bytes),
             // Whoever was to read it has gone.
-            Place::Pipe(to) => to.send(Message::Bytes(bytes.to_vec())).map_err(|_| io::ErrorKind::BrokenPipe.into()),
+            Place::Pipe(to) => bytes.chunks(PIECE).try_for_each(|piece| {
+                to.send(Message::Bytes(piece.to_vec())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+            }),
             Place::File { temp, .. } => temp.write_all(bytes),
         };
         written.map_err(|e| Error::from(e).in_input(&self.name))

@@ -86,14 +86,19 @@ impl Part {
     /// Appends the bytes of a record.
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         const LARGE: usize = 256 << 10;
-        self.buf.extend_from_slice(bytes);
-        if self.buf.len() < LARGE {
-            return Ok(());
+        if bytes.len() >= LARGE {
+            self.flush()?;
+            self.frame.written(bytes);
+            return self.output.put(bytes);
         }
+        self.buf.extend_from_slice(bytes);
+        if self.buf.len() < LARGE { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<()> {
         self.frame.written(&self.buf);
         let put = self.output.put(&self.buf);
         self.buf.clear();
-        self.buf.shrink_to(2 * LARGE);
         put
     }
 

@@ -20,6 +20,9 @@ const BATCH: usize = 1 << 20;
 /// A batch ends early when its strings will have decoded to so many times its size.
 const WEIGHT: u64 = 4;
 
+/// A buffer grows by so much at once.
+const STEP: usize = 8 << 20;
+
 /// Reads an RDB file as batches of records.
 pub struct Reader {
     input: Feed,
@@ -349,7 +352,7 @@ impl Reader {
                     if batch.used > batch.begin {
                         return Ok(None);
                     }
-                    want = want.max(*have).saturating_mul(2);
+                    want = grown(want.max(*have), e.needed());
                 }
                 Err(e) => return Err(self.located(e, batch, *have)),
                 Ok(found) => return Ok(found),
@@ -385,15 +388,17 @@ impl Reader {
 
     /// Reads until `want` bytes are there or the input ends.
     fn top_up(&mut self, bytes: &mut Vec<u8>, have: &mut usize, want: usize) {
-        if bytes.len() > 4 * self.batch_size.max(want) {
+        if bytes.len() > self.batch_size.max(want).saturating_mul(4) {
             bytes.truncate(want.max(*have));
             bytes.shrink_to_fit();
         }
-        if bytes.len() < want {
-            bytes.resize(want, 0);
-        }
         while *have < want && !self.at_end {
-            match self.input.read(&mut bytes[*have..want]) {
+            if bytes.len() == *have {
+                // Room is made as bytes arrive, whatever is wanted.
+                bytes.resize(want.min(have.saturating_add(STEP)), 0);
+            }
+            let room = bytes.len().min(want);
+            match self.input.read(&mut bytes[*have..room]) {
                 Ok(0) => self.at_end = true,
                 Ok(n) => *have += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -491,6 +496,17 @@ impl Reader {
             Some(key) => e.of_key(self.measure.db, &key),
             None => e,
         }
+    }
+}
+
+/// How much to want when so much was not enough, and this much is needed at least: of a large value only a little more,
+/// as what is read behind its end has to be kept.
+fn grown(want: usize, needed: u64) -> usize {
+    const LARGE: usize = 64 << 20;
+    let more = want.saturating_add(if want < LARGE { want } else { want / 4 });
+    match usize::try_from(needed).unwrap_or(usize::MAX) {
+        needed @ LARGE.. => more.max(needed),
+        _ => more,
     }
 }
 
