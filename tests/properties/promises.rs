@@ -378,6 +378,10 @@ pub fn commands(data: &[u8]) {
 pub fn manifest(data: &[u8]) {
     let Ok(manifest) = Manifest::read(data) else { return };
     let lines: String = manifest.files.iter().map(resp::AofFile::line).collect();
+    // Quoting makes names longer, and no server takes a line of more than a kilobyte.
+    if lines.lines().any(|line| line.len() > 1000) {
+        return;
+    }
     assert_eq!(Manifest::read(lines.as_bytes()).expect("what was written can be read"), manifest, "{lines}");
 }
 
