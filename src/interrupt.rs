@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdbkit::live::Endpoint;
 use rdbkit::live::replication::give_back_all;
@@ -16,8 +16,21 @@ use crate::cli;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for SIGINT, SIGTERM and SIGHUP beside the work, and ends the process as shells expect of it: with 128 and the
-/// signal's number.
+/// signal's number. A panic, which is a fault of ours, ends it with 101, and leaves as little behind.
 pub(crate) fn watch() {
+    std::panic::set_hook(Box::new(|panic| {
+        cli::complain(&format!("{panic}; this is a fault of rdbkit, please report it"));
+        // Whatever the thread that panicked holds is not waited for.
+        let tidy = thread::spawn(|| {
+            discard_unfinished();
+            give_back_all(PATIENCE, |_| ())
+        });
+        let begun = Instant::now();
+        while !tidy.is_finished() && begun.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+        std::process::exit(101);
+    }));
     // Without the watch a signal still ends the process; it only leaves its unfinished file.
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     thread::spawn(move || {

@@ -222,10 +222,12 @@ impl Batch {
         let record = match code {
             opcode::SLOT_IMPORT => {
                 let job = Str::take(cur, first)?;
-                cur.length()?;
-                let ranges = SlotRanges(cur.rest());
-                cur.take(cur.rest().len())?;
-                Record::SlotImport { job, ranges }
+                let ranges = cur.length()?;
+                let start = cur.pos();
+                for _ in 0..ranges {
+                    cur.length().and(cur.length())?;
+                }
+                Record::SlotImport { job, ranges: SlotRanges(cur.since(start)) }
             }
             opcode::SELECTDB => {
                 *db = cur.length()?;
@@ -244,15 +246,17 @@ impl Batch {
                 let id = ModuleId(cur.length()?);
                 cur.length()?;
                 let when = cur.length()?;
-                let data = cur.rest();
+                let start = cur.pos();
                 module::check(cur, first)?;
-                Record::ModuleAux { id, when, data }
+                Record::ModuleAux { id, when, data: cur.since(start) }
             }
             opcode::SLOT_INFO => Record::SlotInfo { slot: cur.length()?, keys: cur.length()?, expires: cur.length()? },
             opcode::HASH_TEMPLATE => {
                 let id = cur.length()?;
                 let fields = cur.length()?;
-                cur.take(cur.rest().len())?;
+                for _ in 0..fields {
+                    Str::skip(cur)?;
+                }
                 Record::Template { id, fields }
             }
             other => return Err(Error::unsupported(format!("unknown opcode {other}"))),

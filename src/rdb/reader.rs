@@ -372,6 +372,9 @@ impl Reader {
         let limit = (self.batch_size as u64).saturating_mul(WEIGHT);
         let bytes = &batch.bytes[..have];
         while *weight <= limit {
+            if !stop_at_key && begins_late_templates(batch, bytes) {
+                return Ok(None);
+            }
             let mut cur = Cursor::at(bytes, batch.used);
             match self.measure.unit(&mut cur, self.at_end, stop_at_key)? {
                 Unit::Record { end, weight: more } => {
@@ -497,6 +500,12 @@ impl Reader {
             None => e,
         }
     }
+}
+
+/// Whether the next unit is a hash template behind units that are none: those are not to know it, wherever batches end.
+fn begins_late_templates(batch: &Batch, bytes: &[u8]) -> bool {
+    let is_template = |at: usize| bytes.get(at) == Some(&opcode::HASH_TEMPLATE);
+    is_template(batch.used) && batch.marks.last().is_some_and(|mark| !is_template(mark.start))
 }
 
 /// How much to want when so much was not enough, and this much is needed at least: of a large value only a little more,
