@@ -273,7 +273,7 @@ impl Counted {
             for i in 0..batch.len() {
                 let mut cur = Cursor::new(batch.unit_bytes(i));
                 if cur.u8().is_ok_and(|code| code == opcode::RESIZEDB) {
-                    counted.said += cur.length().unwrap_or_default();
+                    counted.said = counted.said.saturating_add(cur.length().unwrap_or_default());
                 }
             }
         }
