@@ -89,7 +89,7 @@ impl Deep {
                 value.each(scratch, |_| Ok(()))?;
                 self.links.check(value, faults)
             }
-            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => value.each(scratch, |_| Ok(())),
+            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => value.verify(scratch),
         }
     }
 
