@@ -50,7 +50,7 @@ fn elements(value: Value<'_>, values: &mut ValueBuf, scratch: &mut Scratch) -> u
     let (kind, expiries) = (value.kind(), field_expiry(value.rdb_type));
     let (mut names, mut kept) = (HashSet::new(), 0);
     // It ends at the damage.
-    let _ = value.each(scratch, |element| {
+    let _ = value.each_dyn(scratch, &mut |element| {
         let is_kept = match element {
             Element::Item(_) if kind == Kind::List => true,
             Element::Scored { score, .. } if score.is_nan() => false,
