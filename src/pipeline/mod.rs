@@ -11,11 +11,13 @@ mod export;
 mod forms;
 mod import;
 mod input;
+mod opened;
 mod output;
 mod parts;
 mod pipe;
 mod recorder;
 mod sort;
+mod survey;
 mod together;
 mod unfinished;
 
@@ -27,16 +29,18 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-pub use aof::{AofFolder, Loaded, Start, end_of_dump, form_of};
+pub use aof::{AofFolder, Loaded, Start, form_of};
 pub use compose::{Composer, Report, Told, copy};
 pub use expansion::set_max_expansion;
 pub use export::{Format, export};
 pub use forms::Form;
 pub use input::{Input, TextInput, name_of, open, open_text};
+pub use opened::Opened;
 pub use output::{AofDir, NewDir, Output, scratch_file};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
 pub use sort::sorted;
+pub use survey::{FileSurvey, Looks, SharedSurvey, Survey, Visitor};
 pub use together::together;
 pub use unfinished::discard_unfinished;
 
@@ -143,7 +147,7 @@ pub fn run<S: Source, W: Work<S::Batch>>(
         let outcome = run_inline(source, meter, &mut worker, &mut sink);
         (vec![worker], outcome)
     } else {
-        run_threads(source, meter, (0..threads.get()).map(|_| worker()).collect(), &mut sink)
+        run_threads(source, meter, worker(), (1..threads.get()).map(|_| worker()).collect(), &mut sink)
     }
 }
 
@@ -172,42 +176,40 @@ fn run_inline<S: Source, W: Work<S::Batch>>(
 fn run_threads<S: Source, W: Work<S::Batch>>(
     source: &mut S,
     meter: &Meter,
-    workers: Vec<W>,
+    mut own: W,
+    others: Vec<W>,
     sink: &mut dyn FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
 ) -> (Vec<W>, Result<()>) {
-    let on_the_way = workers.len() + 2;
+    let on_the_way = others.len() + 3;
     let pool = Pool::new(on_the_way);
     let (give_done, take_done) = sync_channel::<Done<W::Output>>(on_the_way);
-    let mut jobs: Vec<_> = workers.into_iter().map(|worker| (worker, source.batch())).collect();
-    let own = jobs.pop();
+    let batch = source.batch();
+    let jobs: Vec<_> = others.into_iter().map(|worker| (worker, source.batch())).collect();
     let turns = Turns { ahead: Mutex::new(source.ahead()), fill: Mutex::new(Fill { source, next: 0, ended: false }) };
     thread::scope(|scope| {
-        let handles: Vec<_> = jobs
-            .into_iter()
-            .map(|(mut worker, mut batch)| {
-                let (turns, pool, done) = (&turns, &pool, give_done.clone());
-                scope.spawn(move || {
-                    while let Some(out) = pool.take()
-                        && let Some(job) = next_job::<S, W>(turns, &mut worker, &mut batch, out)
-                        && done.send(job).is_ok()
-                    {}
-                    worker
-                })
-            })
-            .collect();
+        let mut handles = Vec::new();
+        for (mut worker, mut batch) in jobs {
+            let (turns, pool, done) = (&turns, &pool, give_done.clone());
+            let work = move || {
+                while let Some(out) = pool.take()
+                    && let Some(job) = next_job::<S, W>(turns, &mut worker, &mut batch, out)
+                    && done.send(job).is_ok()
+                {}
+                worker
+            };
+            match thread::Builder::new().spawn_scoped(scope, work) {
+                Ok(handle) => handles.push(handle),
+                // The system allows no more: fewer do the same.
+                Err(_) => break,
+            }
+        }
         drop(give_done);
         let mut order = Order { waiting: BTreeMap::new(), next: 0, pool: &pool, meter, sink };
-        let (own, outcome) = match own {
-            Some((mut worker, batch)) => {
-                let outcome = work_and_order::<S, W>(&turns, &mut worker, batch, &take_done, &mut order);
-                (Some(worker), outcome)
-            }
-            None => (None, Ok(())),
-        };
+        let outcome = work_and_order::<S, W>(&turns, &mut own, batch, &take_done, &mut order);
         // With nothing to take or to give to, the threads that still run come to their end.
         pool.close();
         drop(take_done);
-        (handles.into_iter().map(join).chain(own).collect(), outcome)
+        (handles.into_iter().map(join).chain([own]).collect(), outcome)
     })
 }
 
