@@ -123,7 +123,7 @@ fn a_cut_in_a_huge_value_names_its_key() {
     let (_folder, path) = file("dump.rdb", &huge);
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(70_000_000).unwrap();
     let ran = run(["check"]).args([&path]).fails_with(1);
-    let said = "db 0, key \"huge\", malformed length: it goes 10,000,028 bytes beyond the end of the file";
+    let said = "db 0, key \"huge\", malformed length: it goes 10,000,029 bytes beyond the end of the file";
     assert!(ran.out().contains(said), "{ran}");
     let ran = shell("rdbkit check - < \"$1\"").args(["sh"]).args([&path]).fails_with(1);
     assert!(ran.out().contains("offset 70000000, db 0, key \"huge\", the input ends here"), "{ran}");

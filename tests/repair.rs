@@ -142,8 +142,10 @@ fn what_stands_behind_damage_is_kept_where_it_can_be_told() {
     };
     let list = "for i = 1, 5000 do redis.call('RPUSH', 'k', 'item-' .. i .. '-') end";
     let items = ask(&saved_with_damage(list, b"item-2500-"), "LRANGE k 0 -1");
-    let want: Vec<Reply> =
-        (1..=5000).filter(|i| i.abs_diff(2500) > 1).map(|i| Reply::Text(format!("item-{i}-").into_bytes())).collect();
+    let want: Vec<Reply> = (1..=5000_i32)
+        .filter(|i| i.abs_diff(2500) > 1)
+        .map(|i| Reply::Text(format!("item-{i}-").into_bytes()))
+        .collect();
     assert!(items == want, "{} of 4997 items", items.len());
     let hash = "for i = 1, 100 do redis.call('HSET', 'k', 'name-' .. i .. '-', i) end";
     let fields = ask(&saved_with_damage(hash, b"name-50-"), "HGETALL k");
@@ -174,7 +176,7 @@ fn a_row_of_elements_goes_on_behind_damage() {
     let value = name + b"field-1500-".len();
     assert_eq!(sound[value], 0xc3, "the value is compressed");
     // What the value's length is said to be; and a length of the row itself.
-    for (at, missing) in [(value + 3, 1), (name - 1, 4)] {
+    for (at, missing) in [(value + 3, 1), (name - 1, 20)] {
         let mut bytes = sound.clone();
         bytes[at] ^= 1;
         let (ran, written) = repair(&bytes, &["--salvage-elements"]);

@@ -12,6 +12,9 @@ use crate::model::{
 /// So many elements may have stood where the damage is: ten bytes hit no more that follow each other.
 const LOST: usize = 6;
 
+/// Larger values take more memory to look at than a repair is to take.
+const LARGEST: usize = 8 << 20;
+
 /// Whether values of this type are such rows.
 pub(super) fn is_row(rdb_type: RdbType) -> bool {
     let is_hash = matches!(rdb_type, Hash | HashMetadata | HashMetadataPreGa | ValkeyHash | DragonflyHash);
@@ -73,8 +76,8 @@ pub(super) fn without_bad(value: Value<'_>, scratch: &mut Scratch) -> Option<Vec
 }
 
 /// The record of a key with such a row that these bytes begin and end with, but in which a length is damaged: without
-/// what may be damaged.
-pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<Vec<u8>> {
+/// what may be damaged; and how many elements it is said to have.
+pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<(Vec<u8>, u64)> {
     let mut cur = Cursor::new(raw);
     let rdb_type = loop {
         match cur.u8().ok()? {
@@ -87,23 +90,33 @@ pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<Vec<u8
         }
     };
     Str::skip(&mut cur).ok()?;
-    let value = around_damage(rdb_type, cur.rest())?;
-    Some([cur.since(0), &value].concat())
+    let (value, said) = around_damage(rdb_type, cur.rest())?;
+    Some(([cur.since(0), &value].concat(), said))
 }
 
 /// Of a row that ends where these bytes do, but in which a length is damaged: the elements before and behind that place.
 ///
 /// Every way in which a few elements can be what was damaged is looked at, so that the number of all is what it is said
 /// to be: only what is sound in all of these ways is kept.
-fn around_damage(rdb_type: RdbType, bytes: &[u8]) -> Option<Vec<u8>> {
+fn around_damage(rdb_type: RdbType, bytes: &[u8]) -> Option<(Vec<u8>, u64)> {
     let mut cur = Cursor::new(bytes);
-    let (head, said) = head(rdb_type, &mut cur)?;
+    let (head, said) = head(rdb_type, &mut cur).filter(|_| bytes.len() <= LARGEST)?;
     let chains = Chains::new(rdb_type, bytes, cur.pos());
     let (before, behind) = chains.sides(usize::try_from(said).ok()?)?;
     // Bytes that were overwritten in a row may begin in the element before the one whose length they hit.
     let before = before.saturating_sub(1);
     let kept = (before + chains.left(behind)) as u64;
-    (kept > 0).then(|| joined(head, kept, &[&bytes[cur.pos()..chains.front[before]], &bytes[behind..]]))
+    let sides = [&bytes[cur.pos()..chains.front[before]], &bytes[behind..]];
+    (kept > 0).then(|| (joined(head, kept, &sides), said))
+}
+
+/// A stretch that may be what was damaged.
+struct Way {
+    /// How many elements there are before it.
+    before: usize,
+    begin: usize,
+    /// Where elements go on.
+    behind: usize,
 }
 
 /// Where elements would begin that lead to the end of a row.
@@ -116,11 +129,13 @@ struct Chains<'a> {
     /// For every place from `start` on: one more than the number of elements from there to the end; 0 where they don't
     /// end there.
     back: Vec<u32>,
+    /// The places behind the first from which so many elements lead to the end.
+    by_left: Vec<Vec<usize>>,
 }
 
 impl<'a> Chains<'a> {
     fn new(rdb_type: RdbType, bytes: &'a [u8], start: usize) -> Chains<'a> {
-        let mut chains = Chains { rdb_type, bytes, start, front: vec![start], back: Vec::new() };
+        let mut chains = Chains { rdb_type, bytes, start, front: vec![start], back: Vec::new(), by_left: Vec::new() };
         let mut at = start;
         while at < bytes.len()
             && let Some(next) = chains.next(at)
@@ -137,6 +152,13 @@ impl<'a> Chains<'a> {
                 chains.back[at - start] = behind + 1;
             }
         }
+        for at in (start + 1..=bytes.len()).filter(|at| chains.back[at - start] > 0) {
+            let left = chains.left(at);
+            if chains.by_left.len() <= left {
+                chains.by_left.resize_with(left + 1, Vec::new);
+            }
+            chains.by_left[left].push(at);
+        }
         chains
     }
 
@@ -150,30 +172,33 @@ impl<'a> Chains<'a> {
         self.back[at - self.start] as usize - 1
     }
 
-    /// How many elements from the front, and those from which place on, are sound wherever the damage is.
+    /// How many elements from the front, and those from which place on, are sound wherever the damage is: where the
+    /// fewest elements may be lost, or so close to there that it may be the same damage.
     fn sides(&self, said: usize) -> Option<(usize, usize)> {
-        let mut by_left: Vec<Vec<usize>> = Vec::new();
-        for at in self.start + 1..=self.bytes.len() {
-            if self.back[at - self.start] > 0 {
-                let left = self.left(at);
-                if by_left.len() <= left {
-                    by_left.resize_with(left + 1, Vec::new);
-                }
-                by_left[left].push(at);
-            }
-        }
+        let (first, last) = (1..=LOST).find_map(|lost| {
+            let span = |(first, last): (usize, usize), way: Way| (first.min(way.begin), last.max(way.behind));
+            let mut ways = self.ways(said, lost);
+            let way = ways.next()?;
+            Some(ways.fold((way.begin, way.behind), span))
+        })?;
         let mut sides: Option<(usize, usize)> = None;
         let mut met = vec![false; self.back.len()];
-        for (before, begin) in self.front.iter().enumerate() {
-            for lost in 1..=LOST {
-                let behind = said.checked_sub(before + lost).and_then(|left| by_left.get(left));
-                for at in behind.into_iter().flatten().filter(|at| **at > *begin) {
-                    let (least, common) = sides.unwrap_or((before, *at));
-                    sides = Some((least.min(before), self.common(common, *at, &mut met)));
-                }
+        for way in (1..=LOST).flat_map(|lost| self.ways(said, lost)) {
+            if way.begin <= last && way.behind >= first {
+                let (least, common) = sides.unwrap_or((way.before, way.behind));
+                sides = Some((least.min(way.before), self.common(common, way.behind, &mut met)));
             }
         }
         sides
+    }
+
+    /// Every way in which so many elements can be what was damaged.
+    fn ways(&self, said: usize, lost: usize) -> impl Iterator<Item = Way> {
+        self.front.iter().enumerate().flat_map(move |(before, begin)| {
+            let behind = said.checked_sub(before + lost).and_then(|left| self.by_left.get(left));
+            let way = move |behind: &usize| Way { before, begin: *begin, behind: *behind };
+            behind.into_iter().flatten().map(way).filter(|way| way.behind > way.begin)
+        })
     }
 
     /// The first place that lies on both ways to the end.

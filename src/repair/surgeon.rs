@@ -132,19 +132,25 @@ impl<'r> Surgeon<'r> {
         }
         let why: Vec<String> = self.faults.errors.iter().map(Error::reason).collect();
         let why = why.join("; ");
-        match self.rescue(entry, scratch, out)? {
+        let said = entry.value.count(scratch).ok().flatten();
+        match self.rescue(entry, said, scratch, out)? {
             Some(kept) => out.leave(entry.offset, raw, key(), format!("{why}; {kept}"), Fate::Changed),
             None => out.leave(entry.offset, raw, key(), why, Fate::Lost),
         }
         Ok(())
     }
 
-    /// Writes what can be kept of a damaged value, if that is wanted; says how much it is.
-    fn rescue(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Outcome) -> Result<Option<String>> {
+    /// Writes what can be kept of a damaged value, if that is wanted; says how much of what it is said to have.
+    fn rescue(
+        &mut self,
+        entry: &Entry<'_>,
+        said: Option<u64>,
+        scratch: &mut Scratch,
+        out: &mut Outcome,
+    ) -> Result<Option<String>> {
         if !self.repairs.salvage_elements {
             return Ok(None);
         }
-        let said = entry.value.count(scratch).ok().flatten();
         let Some((value, kept)) = self.rescuer.rescue(entry.value, scratch) else { return Ok(None) };
         let rescued = Entry { value, ..sane(*entry) };
         self.faults.clear();
@@ -172,14 +178,14 @@ impl<'r> Surgeon<'r> {
         let mut kept = None;
         if self.repairs.salvage_elements
             && !gap.goes_on
-            && let Some(bytes) = rows::record_around_damage(&gap.raw, origin)
+            && let Some((bytes, said)) = rows::record_around_damage(&gap.raw, origin)
         {
             let mut buffers = std::mem::take(&mut self.buffers);
             let mut db = gap.why.db().unwrap_or_default();
             let batch = Batch::of_one(bytes, gap.start, db, origin.clone());
             let rescued = batch.unit(0, &mut db, &mut buffers, &mut |record, scratch| {
                 if let Record::Entry(entry) = record {
-                    kept = self.rescue(&entry, scratch, out)?;
+                    kept = self.rescue(&entry, Some(said), scratch, out)?;
                 }
                 Ok(())
             });
