@@ -139,6 +139,24 @@ impl Error {
         self.0.key.as_deref()
     }
 
+    /// The same once more, for a second place that is to tell of it.
+    pub fn again(&self) -> Error {
+        let Inner { kind, input, offset, line, db, key, needed, note } = &*self.0;
+        let kind = match kind {
+            ErrorKind::Io(e) => ErrorKind::Io(io::Error::new(e.kind(), e.to_string())),
+            ErrorKind::Truncated => ErrorKind::Truncated,
+            ErrorKind::Malformed(what) => ErrorKind::Malformed(what.clone()),
+            ErrorKind::Checksum { stored, computed } => ErrorKind::Checksum { stored: *stored, computed: *computed },
+            ErrorKind::Unsupported(what) => ErrorKind::Unsupported(what.clone()),
+            ErrorKind::NotRdb(what) => ErrorKind::NotRdb(what.clone()),
+            ErrorKind::Connection(what) => ErrorKind::Connection(what.clone()),
+            ErrorKind::Refused(words) => ErrorKind::Refused(words.clone()),
+            ErrorKind::Usage(what) => ErrorKind::Usage(what.clone()),
+        };
+        let (input, key, note) = (input.clone(), key.clone(), note.clone());
+        Error(Box::new(Inner { kind, input, offset: *offset, line: *line, db: *db, key, needed: *needed, note }))
+    }
+
     /// Adds the offset, unless a lower layer knew it better.
     pub fn at(mut self, offset: u64) -> Error {
         self.0.offset.get_or_insert(offset);

@@ -73,7 +73,7 @@ impl Progress {
         show: impl Fn(&ProgressBar) + Send + 'static,
     ) -> Progress {
         let (stop, stopped) = channel();
-        let thread = std::thread::spawn(move || {
+        let body = move || {
             if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
@@ -82,8 +82,9 @@ impl Progress {
                 show(&bar);
             }
             bar.finish_and_clear();
-        });
-        Progress(Some((stop, thread)))
+        };
+        // Without a thread there is no picture, and the work goes on.
+        Progress(std::thread::Builder::new().spawn(body).ok().map(|thread| (stop, thread)))
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
-use rdbkit::check::aof::survey;
+use rdbkit::check::aof::{repair, survey};
 
 use crate::commands::drive;
 use crate::harness::{folder, names, read, run, testdata};
@@ -71,7 +70,7 @@ fn every_cut_is_sound_up_to_where_the_servers_own_tool_says() {
     for back in (0..600).step_by(7).chain((600..bytes.len()).step_by(1009)) {
         std::fs::write(&path, &bytes[..bytes.len() - back]).unwrap();
         let (sound_to, is_whole) = their_verdict(&server, &path);
-        let found = survey(&path, &Arc::default()).unwrap().unwrap();
+        let found = survey(&path).unwrap().unwrap();
         let ours = (found.files[0].sound_to, found.is_sound());
         assert_eq!(ours, (sound_to, is_whole), "cut by {back} bytes");
         in_transactions += usize::from(found.files[0].damage.as_ref().is_some_and(|e| e.reason().contains("no EXEC")));
@@ -164,8 +163,90 @@ fn a_damaged_dump_in_front_is_found() {
     bytes.truncate(middle);
     std::fs::write(&base, &bytes).unwrap();
     run(["check"]).args([&broken]).fails_with(1);
-    let found = survey(&broken, &Arc::default()).unwrap().unwrap();
-    let e = found.repair(&folder.path().join("repaired"), false).unwrap_err();
+    let found = survey(&broken).unwrap().unwrap();
+    let e = repair(&found, &folder.path().join("repaired"), false).unwrap_err();
     assert!(e.to_string().contains("repair that file first"), "{e}");
     assert_eq!(names(folder.path()), ["broken"]);
+}
+
+/// The base that a Redis 7.0.15 wrote, and the increment behind it: an append-only file as servers before 7.0 have it.
+fn base_and_commands() -> (Vec<u8>, Vec<u8>) {
+    let folder = testdata("corpus/redis-7.0.15/aof/appendonlydir");
+    (read(&folder.join("appendonly.aof.2.base.rdb")), read(&folder.join("appendonly.aof.2.incr.aof")))
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_told_as_that_of_a_file() {
+    let (base, commands) = base_and_commands();
+    let whole = [base.as_slice(), &commands].concat();
+    let cut = &whole[..whole.len() - 3];
+    for (what, bytes) in [("both", whole.as_slice()), ("commands", &commands), ("a dump", &base), ("a cut one", cut)] {
+        let (_folder, path) = crate::harness::file("a.aof", bytes);
+        // Whether commands follow a dump is known at its end, and info takes it for the begin of what they build.
+        let commands = if what == "a dump" { &["check"][..] } else { &["check", "info"] };
+        for command in commands {
+            // Nobody can read a pipe twice.
+            let of_pipe = run([*command, "--json", "-"]).stdin(bytes).go();
+            let of_file = run([*command, "--json"]).args([&path]).go();
+            assert_eq!(of_pipe.code, of_file.code, "{command} of {what}: {of_pipe}{of_file}");
+            let named = of_file.out().replace(path.to_str().unwrap(), "standard input");
+            // A pipe does not say how much it would have had.
+            let named = named.replace(&format!("\"size\":{}", cut.len()), "\"size\":null");
+            assert_eq!(of_pipe.out(), named, "{command} of {what}");
+        }
+    }
+}
+
+#[test]
+fn whether_commands_follow_a_dump_is_told_by_its_end() {
+    let (base, _) = base_and_commands();
+    let keys = run(["keys", "-q", "-"]).stdin(&base).ok().out().lines().count();
+    let tail = |value: &[u8], len: usize| {
+        let head = format!("*3\r\n$3\r\nSET\r\n$3\r\nnew\r\n${len}\r\n");
+        [base.as_slice(), head.as_bytes(), value].concat()
+    };
+    let keys_of = |bytes: &[u8]| {
+        let (folder, path) = crate::harness::file("a.aof", bytes);
+        (run(["keys", "-q"]).args([&path]).go(), run(["check"]).args([&path]).go(), folder)
+    };
+    // As a dump ends, as commands do, and both: an end mark stands nine bytes before a line's end.
+    for (bytes, more) in [(base.clone(), 0), (tail(b"abc\r\n", 3), 1), (tail(b"\xffabcdef\r\n", 7), 1)] {
+        let (listed, checked, _folder) = keys_of(&bytes);
+        assert_eq!((listed.code, listed.out().lines().count()), (Some(0), keys + more), "{listed}");
+        assert_eq!(checked.code, Some(0), "{checked}");
+    }
+    // As neither does, and as a dump does although a command follows that is cut.
+    for bytes in [tail(b"abcdefghijklm", 90), tail(b"abcdef\xffabcdefgh", 90)] {
+        let (listed, checked, _folder) = keys_of(&bytes);
+        assert_eq!(listed.code, Some(2), "{listed}");
+        assert_eq!(checked.code, Some(1), "{checked}");
+        assert!(checked.out().contains(&format!("sound up to byte {} of", base.len())), "{checked}");
+    }
+}
+
+#[test]
+fn all_is_looked_through_though_it_cannot_be_applied() {
+    let (base, commands) = base_and_commands();
+    let script = b"*3\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n0\r\n";
+    let mut whole = [base.as_slice(), script, &commands].concat();
+    let refused = run(["info", "-"]).stdin(&whole).refuses();
+    assert!(
+        refused.contains(&format!("offset {}, EVAL: this command can't be applied offline", base.len())),
+        "{refused}"
+    );
+    let checked = run(["check", "--json", "-"]).stdin(&whole).ok();
+    assert_eq!(must_parse(&checked.stdout).at("files").items()[0].at("names").at("EVAL").int(), 1);
+    // What is damaged behind it is told first: it can be mended.
+    whole.truncate(whole.len() - 3);
+    let ran = run(["info", "-"]).stdin(&whole).fails_with(1);
+    assert!(ran.out().contains("EVAL") && ran.err().contains("'rdbkit repair' cuts it there"), "{ran}");
+    // And of a dump in front that is damaged as much as can be read.
+    let (_folder, path) = crate::harness::file("a.aof", &{
+        let mut bytes = [base.as_slice(), &commands].concat();
+        bytes[base.len() - 30] ^= 0xff;
+        bytes
+    });
+    let ran = run(["info"]).args([&path]).fails_with(1);
+    assert!(ran.out().contains("databases") && ran.out().contains("written by"), "{ran}");
+    run(["check"]).args([&path]).fails_with(1);
 }

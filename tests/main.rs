@@ -34,6 +34,7 @@ mod memory_model;
 mod migrate;
 mod output;
 mod proxy;
+mod proxy_master;
 mod readme;
 mod refused;
 mod repair;

@@ -1,6 +1,7 @@
 //! Between rdbkit and a real server stands somebody who cuts, stalls and garbles. Whatever is said then is true, and what
 //! was not finished can be.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -9,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::harness::{Ran, TUTORIAL, folder, names, run};
+use crate::harness::{Ran, TUTORIAL, folder, names, read, run};
 use crate::live::{Reply, Server, installed};
 
 /// What is done to a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fault {
+pub(crate) enum Fault {
     /// Both ends are told that it is gone, at once and for good.
     Reset,
     /// Nothing arrives any more, and nobody is told.
@@ -31,40 +32,40 @@ enum Fault {
 
 /// From whom to whom it is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Toward {
+pub(crate) enum Toward {
     Server,
     Client,
 }
 
 /// The end of a connection: clients come by TCP, and servers listen at a socket of their own.
-enum End {
+pub(crate) enum End {
     Client(TcpStream),
     Server(UnixStream),
 }
 
 impl End {
-    fn again(&self) -> End {
+    pub(crate) fn again(&self) -> End {
         match self {
             End::Client(stream) => End::Client(stream.try_clone().unwrap()),
             End::Server(stream) => End::Server(stream.try_clone().unwrap()),
         }
     }
 
-    fn shutdown(&self, how: Shutdown) -> std::io::Result<()> {
+    pub(crate) fn shutdown(&self, how: Shutdown) -> std::io::Result<()> {
         match self {
             End::Client(stream) => stream.shutdown(how),
             End::Server(stream) => stream.shutdown(how),
         }
     }
 
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
         match self {
             End::Client(stream) => stream.read(buf),
             End::Server(stream) => stream.read(buf),
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             End::Client(stream) => stream.write_all(bytes),
             End::Server(stream) => stream.write_all(bytes),
@@ -109,7 +110,12 @@ impl Proxy {
 }
 
 /// Hands on what comes until there is no more.
-fn pump(mut from: End, mut to: End, fault: Option<(Fault, usize, bool)>, struck: &AtomicBool) -> std::io::Result<()> {
+pub(crate) fn pump(
+    mut from: End,
+    mut to: End,
+    fault: Option<(Fault, usize, bool)>,
+    struck: &AtomicBool,
+) -> std::io::Result<()> {
     let (mut buf, mut passed) = (vec![0; 16 << 10], 0);
     loop {
         let n = from.read(&mut buf)?;
@@ -169,7 +175,7 @@ fn strike(fault: Fault, from: &mut End, to: &mut End, rest: &[u8]) -> std::io::R
 }
 
 /// A server with some thousand keys of several types, and a dump of it.
-fn filled() -> (Server, PathBuf) {
+pub(crate) fn filled() -> (Server, PathBuf) {
     const FILL: &str = "for i = 1, 4000 do redis.call('SET', 'key:' .. i, string.rep('v' .. i, 20)) end
         for i = 1, 300 do redis.call('RPUSH', 'list', i); redis.call('SADD', 'set', 'm' .. i)
         redis.call('HSET', 'hash', 'f' .. i, i); redis.call('ZADD', 'zset', i, 'm' .. i) end
@@ -180,7 +186,7 @@ fn filled() -> (Server, PathBuf) {
     (server, dump)
 }
 
-fn digest(server: &mut Server) -> Reply {
+pub(crate) fn digest(server: &mut Server) -> Reply {
     server.ask("DEBUG DIGEST", &[])
 }
 
@@ -190,9 +196,72 @@ fn load(dump: &Path, url: &str, state: &Path, more: &[&str]) -> Ran {
 }
 
 /// What is said is one line or a few, names the server, and is no panic.
-fn is_told(ran: &Ran, url: &str, what: &str) {
+pub(crate) fn is_told(ran: &Ran, url: &str, what: &str) {
     let said = ran.err();
     assert!(!said.contains("panicked") && said.lines().count() < 8 && said.contains(url), "{what}: {ran}");
+}
+
+/// The keys that a list of refusals names; each line says why.
+fn listed(list: &Path) -> Vec<Vec<u8>> {
+    // Without a server there is none.
+    let text = if list.exists() { String::from_utf8(read(list)).unwrap() } else { String::new() };
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let keys = lines.map(|line| {
+        assert!(line["db"] == 0 && line["error"].as_str().is_some_and(|why| !why.is_empty()), "{line}");
+        line["key"].as_str().unwrap().as_bytes().to_vec()
+    });
+    keys.collect()
+}
+
+/// The keys that are not in a server as they are in another.
+fn differing(source: &mut Server, server: &mut Server) -> BTreeSet<Vec<u8>> {
+    let keys: Vec<Vec<u8>> = source.ask("KEYS *", &[]).items().iter().map(|key| key.text().to_vec()).collect();
+    let names: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let [here, there] = [source, server].map(|server| server.ask("DEBUG DIGEST-VALUE", &names).items().to_vec());
+    let pairs = keys.iter().zip(here.iter().zip(&there));
+    pairs.filter(|(_, (here, there))| here != there).map(|(key, _)| key.clone()).collect()
+}
+
+/// A list of refusals is true: no key twice, and none that is there as it should be; of a load that came to its end, all.
+fn is_listed(listed: &[Vec<u8>], ran: &Ran, source: &mut Server, server: &mut Server, what: &str) {
+    let named: BTreeSet<Vec<u8>> = listed.iter().cloned().collect();
+    assert_eq!(named.len(), listed.len(), "{what}: a key is named twice: {ran}");
+    let differing = differing(source, server);
+    let wrongly = named.difference(&differing).count();
+    assert_eq!(wrongly, 0, "{what}: {wrongly} keys are there and named: {ran}");
+    if ran.code != Some(2) {
+        assert_eq!(named, differing, "{what}: not all that are lacking are named: {ran}");
+    }
+}
+
+#[test]
+fn the_list_of_refusals_is_true_whatever_happens_to_the_connection() {
+    for (fault, toward) in [
+        (Fault::Reset, Toward::Server),
+        (Fault::Reset, Toward::Client),
+        (Fault::Stall, Toward::Client),
+        (Fault::HalfClosed, Toward::Client),
+    ] {
+        for method in ["restore", "commands"] {
+            let what = format!("{fault:?} toward {toward:?} by {method}");
+            let (mut source, dump) = filled();
+            let mut server = installed("redis-7.0.15").start();
+            // Every twentieth key is there with another value, also in what is sent again.
+            server.ask("EVAL", &[b"for i = 20, 4000, 20 do redis.call('SET', 'key:' .. i, 'own') end", b"0"]);
+            let proxy = Proxy::before(&server, fault, toward, 12_000, false);
+            let folder = folder();
+            let list = folder.path().join("refused.ndjson");
+            let args = ["--method", method, "--errors", list.to_str().unwrap(), "--json"];
+            let ran = load(&dump, &proxy.url, &folder.path().join("state"), &args);
+            assert!(proxy.struck.load(Ordering::Relaxed) && ran.code == Some(1), "{what}: {ran}");
+            let keys = listed(&list);
+            assert_eq!(keys.len(), 200, "{what}: {ran}");
+            is_listed(&keys, &ran, &mut source, &mut server, &what);
+            let summary: serde_json::Value = serde_json::from_str(ran.out()).unwrap();
+            assert_eq!((&summary["existed"], &summary["refused"]), (&200.into(), &0.into()), "{what}: {ran}");
+            assert_eq!(server.ask("GET key:20", &[]), Reply::Text(b"own".into()), "{what}");
+        }
+    }
 }
 
 /// A load that is disturbed ends well by itself, or says that it did not; then the same command finishes it.
@@ -203,9 +272,11 @@ fn load_disturbed(fault: Fault, toward: Toward, after: usize, always: bool, meth
     let proxy = Proxy::before(&server, fault, toward, after, always);
     let folder = folder();
     let state = folder.path().join("state");
-    let ran = load(&dump, &proxy.url, &state, &["--method", method]);
+    let list = folder.path().join("refused.ndjson");
+    let ran = load(&dump, &proxy.url, &state, &["--method", method, "--errors", list.to_str().unwrap()]);
     assert!(proxy.struck.load(Ordering::Relaxed), "{what}: it never came to that: {ran}");
     let want = digest(&mut source);
+    is_listed(&listed(&list), &ran, &mut source, &mut server, &what);
     match ran.code {
         Some(0) => assert_eq!(digest(&mut server), want, "{what}: it says that all is well: {ran}"),
         Some(2) => {

@@ -179,6 +179,36 @@ fn a_backup_that_was_cut_or_edited_is_refused() {
     }
 }
 
+/// A dump in which a key stands twice, as no server writes one. Its backup is as it was: the trailer says so, and nothing
+/// is compared. Without that word for it, the second one is an error.
+#[test]
+fn a_trailer_that_is_true_vouches_for_every_key() {
+    let twice = crate::faults::strings(3);
+    let second = twice.windows(8).position(|bytes| bytes == b"00000002").unwrap();
+    let mut twice = twice;
+    twice[second + 7] = b'1';
+    let folder = folder();
+    let [dump, backup, again] = ["twice.rdb", "twice.json", "again.rdb"].map(|name| folder.path().join(name));
+    std::fs::write(&dump, &twice).unwrap();
+    for format in ["json", "ndjson"] {
+        run(["export", "-q", "--format", format]).args([&dump]).args(["--force", "-o"]).args([&backup]).ok();
+        run(["import", "-q"]).args([&backup]).args(["--force", "-o"]).args([&again]).ok();
+        assert_eq!(keys_of(&again), keys_of(&dump), "{format}");
+        assert_eq!(keys_of(&again).iter().filter(|key| key.contains("00000001")).count(), 2, "{format}");
+        // So do all who read it as the dump that it would make.
+        let listed = run(["keys", "-q"]).args([&backup]).ok();
+        assert_eq!(listed.out().matches("00000001").count(), 2, "{format}: {listed}");
+        let import = ["import", "-q", "--no-verify", "--force"];
+        let ran = run(import).args([&backup]).args(["-o"]).args([&folder.path().join("no.rdb")]).fails_with(2);
+        assert!(ran.err().contains("key \"00000001\"") && ran.err().contains("nothing was written"), "{format}: {ran}");
+        // A false trailer vouches for nothing.
+        let edited = String::from_utf8(read(&backup)).unwrap().replacen("00000000", "00000001", 1);
+        let ran = run(["import", "-q", "-", "-o"]).args([&folder.path().join("no.rdb")]).stdin(edited.as_bytes());
+        ran.fails_with(2);
+        assert_eq!(names(folder.path()).len(), 3, "{format}");
+    }
+}
+
 #[test]
 fn what_a_target_cannot_hold_is_named() {
     let expiring_fields = "{\"db\":0,\"key\":\"k\",\"type\":\"hash\",\"value\":{\"f\":\"v\"},\"fieldExpireAt\":{\"f\":1893456000000}}\n\

@@ -1,6 +1,6 @@
 //! How commands show append-only files: tables and JSON of what is in each.
 
-use rdbkit::check::aof::{AofFile, Survey};
+use rdbkit::pipeline::{FileSurvey, Survey, name_of};
 use rdbkit::text;
 use serde_json::{Value, json};
 
@@ -13,9 +13,9 @@ pub(crate) fn tables(survey: &Survey) -> String {
     let mut table = Table::new(&columns).indented(2);
     for file in &survey.files {
         table.row(vec![
-            name_of(file),
+            short_name(file),
             file.role_name().to_owned(),
-            text::grouped(file.size),
+            file.size.map_or(String::new(), text::grouped),
             text::grouped(file.dump),
             text::grouped(file.commands),
             text::grouped(file.transactions),
@@ -40,8 +40,11 @@ pub(crate) fn tables(survey: &Survey) -> String {
     out
 }
 
-fn name_of(file: &AofFile) -> String {
-    text::escaped(file.path.file_name().unwrap_or_default().as_encoded_bytes())
+fn short_name(file: &FileSurvey) -> String {
+    match file.path.file_name() {
+        Some(name) if name != "-" => text::escaped(name.as_encoded_bytes()),
+        _ => name_of(&file.path),
+    }
 }
 
 fn time(seconds: i64) -> String {
@@ -49,14 +52,15 @@ fn time(seconds: i64) -> String {
 }
 
 /// A line of what came of looking through a file.
-pub(crate) fn verdict(file: &AofFile) -> String {
-    let path = file.path.display();
+pub(crate) fn verdict(file: &FileSurvey) -> String {
+    let path = name_of(&file.path);
     let commands = text::count(file.commands, "command");
     match &file.damage {
-        None => format!("{path}: sound, {commands}, {}\n", text::bytes(file.size)),
+        None => format!("{path}: sound, {commands}, {}\n", text::bytes(file.sound_to)),
         Some(_) => {
-            let (sound, all) = (text::grouped(file.sound_to), text::grouped(file.size));
-            format!("{path}: {commands}, sound up to byte {sound} of {all}; 'rdbkit repair' cuts it there\n")
+            let of_all = file.size.map_or(String::new(), |all| format!(" of {}", text::grouped(all)));
+            let sound = text::grouped(file.sound_to);
+            format!("{path}: {commands}, sound up to byte {sound}{of_all}; 'rdbkit repair' cuts it there\n")
         }
     }
 }
@@ -65,7 +69,7 @@ pub(crate) fn verdict(file: &AofFile) -> String {
 pub(crate) fn as_json(survey: &Survey) -> Value {
     let files = survey.files.iter().map(|file| {
         json!({
-            "file": file.path.display().to_string(),
+            "file": name_of(&file.path),
             "role": file.role_name(),
             "size": file.size,
             "dump": file.dump,

@@ -1,8 +1,14 @@
 //! Whose memory is meant: the flags of every command that tells bytes of memory.
 
+use std::path::Path;
+
 use clap::Args;
+use rdbkit::Result;
 use rdbkit::analysis::{Allocator, MemoryModel, Server};
 use rdbkit::model::{Origin, Target};
+use rdbkit::pipeline::{Input, Output};
+
+use super::{Common, FilterArgs, OutputArgs, ServerArgs, open_source};
 
 /// The server that is asked in thought.
 #[derive(Args, Default)]
@@ -19,6 +25,35 @@ pub(crate) struct MemoryArgs {
     /// It runs in cluster mode: Redis and Valkey 7.0 and 7.2 have more with each key then
     #[arg(long)]
     cluster: bool,
+}
+
+/// The flags of every command that goes through keys and tells their memory.
+#[derive(Args)]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) model: MemoryArgs,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+impl KeyArgs {
+    /// Opens what the keys are in.
+    pub(crate) fn open(&self, file: &Path, common: Common) -> Result<Input> {
+        open_source(file, &self.server, common.threads())
+    }
+
+    /// Where the results go.
+    pub(crate) fn output(&self) -> Result<Output> {
+        Output::create(self.output.output.as_deref(), self.output.force)
+    }
+
+    pub(crate) fn is_to_stdout(&self) -> bool {
+        self.output.output.is_none()
+    }
 }
 
 impl MemoryArgs {

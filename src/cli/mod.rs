@@ -11,7 +11,7 @@ mod writing;
 
 pub(crate) use format::FormatArgs;
 pub(crate) use ignore::IgnoreArgs;
-pub(crate) use memory::MemoryArgs;
+pub(crate) use memory::{KeyArgs, MemoryArgs};
 pub(crate) use rewrite::RewriteArgs;
 pub(crate) use server::{ServerArgs, parse_duration};
 pub(crate) use source::{as_one, open_source, open_whole, say_if_refused, url_in};

@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
-use rdbkit::check::aof::{self, Survey};
+use rdbkit::check::aof::{Checked, check_files};
 use rdbkit::check::{Checks, Finding, Verdict, check};
 use rdbkit::model::Target;
-use rdbkit::pipeline::{Input, Output};
+use rdbkit::pipeline::{Opened, Output};
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
 
@@ -55,11 +54,14 @@ impl Check {
     pub(crate) fn run(mut self, common: Common) -> Result<Outcome> {
         let checks = self.checks()?;
         let mut out = Output::create(None, false)?;
-        let meter = Arc::default();
-        if let Some(survey) = aof::survey(&self.file, &meter)? {
-            return self.append_only(&survey, &checks, common, &mut out);
-        }
-        let mut input = match cli::open_source(&self.file, &self.server, common.threads()) {
+        let opened = match cli::url_in(&self.file) {
+            Some(_) => cli::open_source(&self.file, &self.server, common.threads()),
+            None => match Opened::open(&self.file)? {
+                files if files.is_append_only() => return self.append_only(files, &checks, common, &mut out),
+                file => file.into_input(None),
+            },
+        };
+        let mut input = match opened {
             Ok(input) => input,
             Err(e) if e.is_damage() => return self.damaged_at_once(&e, &mut out),
             Err(e) => return Err(e),
@@ -80,15 +82,28 @@ impl Check {
         });
         drop(progress);
         let verdict = verdict.map_err(|e| input.name_it(e))?;
+        self.tell(&verdict, &checks, &input.name, errors, obstacles, &mut out)
+    }
+
+    /// Tells what came of a dump.
+    fn tell(
+        &self,
+        verdict: &Verdict,
+        checks: &Checks,
+        name: &str,
+        errors: Vec<Value>,
+        obstacles: Vec<Value>,
+        out: &mut Output,
+    ) -> Result<Outcome> {
         let told = match self.json {
-            true => verdict_json(&verdict, &checks, errors, obstacles),
-            false => verdict_text(&verdict, &checks, &input),
+            true => verdict_json(verdict, checks, errors, obstacles),
+            false => verdict_text(verdict, checks, name),
         };
         out.put(told.as_bytes())?;
         match verdict.sound() {
             Some(true) if verdict.obstacles == 0 => Ok(Outcome::Yes),
             Some(_) => Ok(Outcome::No),
-            None => Err(input.name_it(Error::unsupported("can't tell whether it is sound: see above"))),
+            None => Err(cant_tell().in_input(name)),
         }
     }
 
@@ -101,34 +116,40 @@ impl Check {
     }
 
     /// Append-only files: the dump in front as any dump, and the form of the commands.
-    fn append_only(&self, survey: &Survey, checks: &Checks, common: Common, out: &mut Output) -> Result<Outcome> {
-        let mut errors = Vec::new();
-        let mut is_sound = survey.is_sound();
-        for file in &survey.files {
-            let mut tell = |e: &Error| match self.json {
-                true => Ok(errors.push(error_json(e))),
-                false => out.put(format!("{e}\n").as_bytes()),
+    fn append_only(&self, opened: Opened, checks: &Checks, common: Common, out: &mut Output) -> Result<Outcome> {
+        let (mut errors, mut obstacles) = (Vec::new(), Vec::new());
+        let name = opened.name().to_owned();
+        let (meter, size) = opened.extent();
+        let progress = Progress::show(&meter, size, common.quiet, false);
+        let checked = check_files(opened, common.threads(), checks, &mut |found| {
+            let (e, list) = match found {
+                Finding::Problem(e) => (e, &mut errors),
+                Finding::Obstacle(e) => (e, &mut obstacles),
             };
-            let verdict = file.check_dump(common.threads(), checks, |found| match found {
-                Finding::Problem(e) | Finding::Obstacle(e) => tell(e),
-            })?;
-            is_sound &= verdict.is_none_or(|verdict| verdict.sound() == Some(true) && verdict.obstacles == 0);
-            // Damage in the dump has been told.
-            file.damage
-                .iter()
-                .filter(|_| file.commands > 0 || file.dump > 0)
-                .chain(&file.oddities)
-                .try_for_each(tell)?;
-        }
+            match self.json {
+                true => Ok(list.push(error_json(e))),
+                false => out.put(format!("{e}\n").as_bytes()),
+            }
+        });
+        drop(progress);
+        let (survey, is_sound) = match checked? {
+            Checked::Dump(verdict) => return self.tell(&verdict, checks, &name, errors, obstacles, out),
+            Checked::Files(survey, is_sound) => (survey, is_sound),
+        };
         if self.json {
-            let mut report = cli::aof::as_json(survey);
+            let mut report = cli::aof::as_json(&survey);
             report["sound"] = json!(is_sound);
+            errors.append(&mut obstacles);
             report["errors"] = json!(errors);
             out.put(format!("{report}\n").as_bytes())?;
         } else {
             survey.files.iter().try_for_each(|file| out.put(cli::aof::verdict(file).as_bytes()))?;
         }
-        Ok(if is_sound { Outcome::Yes } else { Outcome::No })
+        match is_sound {
+            Some(true) => Ok(Outcome::Yes),
+            Some(false) => Ok(Outcome::No),
+            None => Err(cant_tell().in_input(&name)),
+        }
     }
 
     /// A file that is cut before its first record.
@@ -141,6 +162,10 @@ impl Check {
         }
         Ok(Outcome::No)
     }
+}
+
+fn cant_tell() -> Error {
+    Error::unsupported("can't tell whether it is sound: see above")
 }
 
 fn error_json(e: &Error) -> Value {
@@ -168,8 +193,8 @@ fn loads(verdict: &Verdict) -> Option<bool> {
     if verdict.obstacles > 0 { Some(false) } else { verdict.sound() }
 }
 
-fn verdict_text(verdict: &Verdict, checks: &Checks, input: &Input) -> String {
-    let mut line = format!("{}: ", input.name);
+fn verdict_text(verdict: &Verdict, checks: &Checks, name: &str) -> String {
+    let mut line = format!("{name}: ");
     // A String takes whatever is written to it.
     let _ = match (verdict.sound(), verdict.problems) {
         (Some(true), _) => write!(line, "sound"),

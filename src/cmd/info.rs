@@ -1,12 +1,11 @@
 //! `rdbkit info`: what is in a dump, who wrote it, and who can load it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::PoisonError;
 
 use clap::Args;
 use rdbkit::analysis::{Loadable, Summarized, Summary, lowest_redis, lowest_valkey, summarize};
-use rdbkit::check::aof::{self, Survey};
-use rdbkit::pipeline::{Form, Input, Output};
+use rdbkit::pipeline::{FileSurvey, Form, Input, Opened, Output, SharedSurvey, Survey};
 use rdbkit::rdb::{Checksum, End};
 use rdbkit::{Result, text};
 use serde_json::{Value, json};
@@ -38,15 +37,32 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let survey = aof::survey(&self.file, &Arc::default())?;
-        if let Some(survey) = survey.as_ref().filter(|survey| !survey.is_sound()) {
-            return self.damaged_aof(survey);
-        }
-        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
+        let shared = SharedSurvey::default();
+        let opened = self.open(common, &shared);
+        let mut survey = std::mem::take(&mut *shared.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut input = match opened {
+            Ok(input) => input,
+            // The dump in front is damaged: it is described as far as it can be read.
+            Err(_)
+                if self.file.is_file()
+                    && survey.folder.is_none()
+                    && survey.files.iter().any(FileSurvey::is_dump_alone) =>
+            {
+                survey = Survey::default();
+                Opened::open(&self.file)?.into_dump()?
+            }
+            Err(_) if !survey.is_sound() => return self.damaged_aof(&survey),
+            Err(e) => return Err(e),
+        };
         let now = cli::now();
         let progress = Progress::of(&input, common.quiet, false);
         let found = summarize(&mut input, common.threads(), now);
         drop(progress);
+        // A base without commands has only now been read.
+        if let (Some(e), Some(base)) = (&found.damage, survey.files.first_mut()) {
+            (base.dump, base.sound_to, base.damage) = (0, 0, Some(e.again()));
+        }
+        let survey = Some(survey).filter(|survey| !survey.files.is_empty());
         let report = if self.json {
             let mut report = as_json(&found, &input);
             report["appendOnly"] = json!(survey.as_ref().map(cli::aof::as_json));
@@ -69,6 +85,13 @@ impl Info {
 }
 
 impl Info {
+    fn open(&self, common: Common, survey: &SharedSurvey) -> Result<Input> {
+        match cli::url_in(&self.file) {
+            Some(_) => cli::open_source(&self.file, &self.server, common.threads()),
+            None => Opened::open(&self.file)?.into_input(Some(survey)),
+        }
+    }
+
     /// What can be said of append-only files that no server loads as they are.
     fn damaged_aof(&self, survey: &Survey) -> Result<Outcome> {
         let report = match self.json {

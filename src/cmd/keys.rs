@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rdbkit::analysis::{KeyRow, Sort, rows, sorted_rows};
 use rdbkit::model::Eviction;
-use rdbkit::pipeline::Output;
 use rdbkit::{Result, json, text};
 
-use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs, ServerArgs};
+use crate::cli::{self, Common, KeyArgs, Outcome};
 use crate::progress::Progress;
 use crate::table::Table;
 
@@ -43,13 +42,7 @@ pub(crate) struct Keys {
     #[arg(long)]
     memory: bool,
     #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    model: MemoryArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
-    #[command(flatten)]
-    server: ServerArgs,
+    keys: KeyArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,15 +67,15 @@ const COLUMNS: [&str; 9] = [">db", "key", "type", "encoding", ">elements", ">byt
 
 impl Keys {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
-        let filter = self.filter.filter()?;
-        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
-        let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let on_terminal = self.output.output.is_none() && stdout().is_terminal();
+        let filter = self.keys.filter.filter()?;
+        let mut input = self.keys.open(&self.file, common)?;
+        let mut output = self.keys.output()?;
+        let on_terminal = self.keys.is_to_stdout() && stdout().is_terminal();
         let format = self.format.unwrap_or(if on_terminal { Format::Table } else { Format::Tsv });
-        let with_memory = self.memory || self.sort == Some(SortName::Memory) || self.model.names_server();
-        let model = with_memory.then(|| self.model.model(input.reader.origin()));
+        let with_memory = self.memory || self.sort == Some(SortName::Memory) || self.keys.model.names_server();
+        let model = with_memory.then(|| self.keys.model.model(input.reader.origin()));
         let mut printer = Printer::new(format, with_memory);
-        let progress = Progress::of(&input, common.quiet, self.output.output.is_none() && self.sort.is_none());
+        let progress = Progress::of(&input, common.quiet, self.keys.is_to_stdout() && self.sort.is_none());
         let outcome = match self.sort {
             Some(sort) => sorted_rows(&mut input, common.threads(), &filter, model.as_ref(), sort.into(), self.limit)
                 .and_then(|rows| output.put(printer.rows(&rows).as_bytes())),

@@ -1,11 +1,10 @@
 //! `rdbkit repair`: a sound dump of all that is left of a damaged one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use rdbkit::check::aof::{self, Survey};
-use rdbkit::pipeline::Output;
+use rdbkit::check::aof;
+use rdbkit::pipeline::{Output, Survey};
 use rdbkit::repair::{Duplicates, Fate, Left, Quarantine, Repair, Repairs, Report, Seal};
 use rdbkit::{Error, Result, text};
 use serde_json::{Value, json};
@@ -75,7 +74,7 @@ enum DuplicatesName {
 impl RepairCommand {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let mut out = Output::create(None, false)?;
-        if let Some(survey) = aof::survey(&self.file, &Arc::default())? {
+        if let Some(survey) = aof::survey(&self.file)? {
             return self.append_only(&survey, &mut out);
         }
         let repair = Repair::open(&self.file, self.repairs())?;
@@ -112,7 +111,7 @@ impl RepairCommand {
 
     /// Append-only files: copies that end where they stop being sound.
     fn append_only(&self, survey: &Survey, out: &mut Output) -> Result<Outcome> {
-        let repaired = survey.repair(&self.output, self.force)?;
+        let repaired = aof::repair(survey, &self.output, self.force)?;
         if self.json {
             let lost = repaired.lost.iter().map(|(path, from, bytes, why)| {
                 json!({"file": path.display().to_string(), "offset": from, "bytes": bytes, "reason": why})

@@ -6,10 +6,9 @@ use clap::Args;
 use rdbkit::Result;
 use rdbkit::analysis::footprint::{Options, Outline, findings};
 use rdbkit::analysis::report::{document, page};
-use rdbkit::pipeline::Output;
 
 use super::memory::{PrefixArgs, dissected, outcome};
-use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs, ServerArgs};
+use crate::cli::{self, Common, KeyArgs, Outcome};
 
 /// Write a page with pictures and tables of what takes the memory
 ///
@@ -33,13 +32,7 @@ pub(crate) struct Report {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     shards: u16,
     #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    model: MemoryArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
-    #[command(flatten)]
-    server: ServerArgs,
+    keys: KeyArgs,
 }
 
 /// More prefixes than this a page does not show one by one.
@@ -48,14 +41,14 @@ const MOST: usize = 2000;
 impl Report {
     pub(crate) fn run(self, common: Common) -> Result<Outcome> {
         let options = Options {
-            filter: self.filter.filter()?,
+            filter: self.keys.filter.filter()?,
             splitter: self.prefixes.splitter(),
             top: self.top,
             one_in: 1,
             now: cli::now(),
         };
-        let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let (name, dissected) = dissected(&self.file, &options, &self.model, &self.server, common)?;
+        let mut output = self.keys.output()?;
+        let (name, dissected) = dissected(&self.file, &options, &self.keys.model, &self.keys.server, common)?;
         // What is below a five-thousandth of the picture can't be seen in it.
         let mut outline = Outline::of(&dissected.footprint.prefixes, dissected.footprint.total.memory / 5000);
         let found = findings(&dissected, &outline);

@@ -11,11 +11,14 @@ use crate::model::facts::{Class, combine, hash};
 use crate::model::{Entry, Eviction, Fingerprint};
 use crate::pipeline::scratch_file;
 
-/// How many partitions there are: of 100 million keys, one takes 35 MB.
-pub(super) const PARTITIONS: usize = 256;
+/// How many partitions there are: of 100 million keys, one takes 15 MB.
+pub(super) const PARTITIONS: usize = 1 << BITS;
+
+/// So many bits of a hash tell its partition.
+const BITS: u32 = 10;
 
 /// Bytes that one side keeps in memory before it writes them to disk.
-const BUDGET: usize = 96 << 20;
+const BUDGET: usize = 24 << 20;
 
 /// A key, boiled down.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -52,15 +55,19 @@ pub(super) fn key_hash(entry: &Entry<'_>) -> u128 {
     combine([u128::from(entry.db), hash(entry.key)])
 }
 
+/// One small hash of several; 0 where there is nothing.
+fn low<const N: usize>(hashes: [u128; N]) -> u64 {
+    if hashes == [0; N] { 0 } else { combine(hashes) as u64 }
+}
+
 impl Short {
     pub(super) fn new(entry: &Entry<'_>, print: &Fingerprint) -> Short {
-        let low = |hash: u128| hash as u64;
         Short {
             key: key_hash(entry),
             content: print.of(Class::Content),
-            expiries: low(print.of(Class::Expiry)),
-            seen: low(combine([print.of(Class::Seen), print.of(Class::Active)])),
-            newer: low(combine([Class::History, Class::Idempotency, Class::Nacked].map(|class| print.of(class)))),
+            expiries: print.of(Class::Expiry) as u64,
+            seen: low([print.of(Class::Seen), print.of(Class::Active)]),
+            newer: low([Class::History, Class::Idempotency, Class::Nacked].map(|class| print.of(class))),
             expiry: entry.expiry,
             eviction: entry.eviction,
             layout: print.layout(),
@@ -84,47 +91,94 @@ impl Short {
         if same_expiries && same_seen && self.newer == other.newer { Likeness::Same } else { Likeness::Different }
     }
 
-    /// Bytes of a record as it is kept.
-    const LEN: usize = 96;
-
+    /// Writes it down, in 40 bytes for most keys: what is nothing is not written.
     fn write(&self, out: &mut Vec<u8>) {
         let (eviction, of_eviction) = match self.eviction {
             Eviction::None => (0, 0),
             Eviction::Idle(seconds) => (1, seconds),
             Eviction::Freq(count) => (2, u64::from(count)),
         };
-        let tags = [u8::from(self.expiry.is_some()), eviction, self.layout as u8, 0, 0, 0, 0, 0];
+        let details = [self.expiries, self.seen, self.newer];
+        let has = |flag: u8, is_there: bool| if is_there { flag } else { 0 };
+        let flags = eviction
+            | has(EXPIRES, self.expiry.is_some())
+            | has(DETAILED, details != [0; 3])
+            | has(OLD_LAYOUT, self.layout != Version::V5);
         out.extend_from_slice(&self.key.to_le_bytes());
         out.extend_from_slice(&self.content.to_le_bytes());
-        for number in [self.expiries, self.seen, self.newer, self.size, self.offset, of_eviction] {
-            out.extend_from_slice(&number.to_le_bytes());
+        out.push(flags);
+        write_number(self.size, out);
+        write_number(self.offset, out);
+        if eviction > 0 {
+            write_number(of_eviction, out);
         }
-        out.extend_from_slice(&self.expiry.unwrap_or_default().to_le_bytes());
-        out.extend_from_slice(&tags);
+        if let Some(expiry) = self.expiry {
+            out.extend_from_slice(&expiry.to_le_bytes());
+        }
+        if flags & DETAILED > 0 {
+            details.iter().for_each(|detail| out.extend_from_slice(&detail.to_le_bytes()));
+        }
+        if flags & OLD_LAYOUT > 0 {
+            out.push(self.layout as u8);
+        }
     }
 
-    fn read(bytes: &[u8; Short::LEN]) -> Short {
-        let word = |i: usize| bytes.as_chunks::<8>().0[i];
-        let number = |i| u64::from_le_bytes(word(i));
-        let hash = |i| u128::from(number(i)) | u128::from(number(i + 1)) << 64;
-        let [has_expiry, eviction, layout, ..] = word(11);
-        Short {
-            key: hash(0),
-            content: hash(2),
-            expiries: number(4),
-            seen: number(5),
-            newer: number(6),
-            size: number(7),
-            offset: number(8),
-            eviction: match eviction {
-                1 => Eviction::Idle(number(9)),
-                2 => Eviction::Freq(number(9) as u8),
-                _ => Eviction::None,
-            },
-            expiry: (has_expiry == 1).then_some(number(10) as i64),
-            layout: [Version::V1, Version::V2, Version::V3, Version::V4, Version::V5][usize::from(layout).min(4)],
+    /// What [`Short::write`] has written, from the begin of `bytes` on; `None` when nothing whole is left.
+    fn read(bytes: &mut &[u8]) -> Option<Short> {
+        let key = u128::from_le_bytes(take(bytes)?);
+        let content = u128::from_le_bytes(take(bytes)?);
+        let [flags] = take(bytes)?;
+        let (size, offset) = (read_number(bytes)?, read_number(bytes)?);
+        let eviction = match flags & 3 {
+            1 => Eviction::Idle(read_number(bytes)?),
+            2 => Eviction::Freq(read_number(bytes)? as u8),
+            _ => Eviction::None,
+        };
+        let expiry = if flags & EXPIRES > 0 { Some(i64::from_le_bytes(take(bytes)?)) } else { None };
+        let mut details = [0; 3];
+        if flags & DETAILED > 0 {
+            for detail in &mut details {
+                *detail = u64::from_le_bytes(take(bytes)?);
+            }
+        }
+        let [expiries, seen, newer] = details;
+        let layout = match flags & OLD_LAYOUT {
+            0 => Version::V5,
+            _ => [Version::V1, Version::V2, Version::V3, Version::V4][usize::from(take::<1>(bytes)?[0]).min(3)],
+        };
+        Some(Short { key, content, expiries, seen, newer, expiry, eviction, layout, size, offset })
+    }
+}
+
+const EXPIRES: u8 = 4;
+const DETAILED: u8 = 8;
+const OLD_LAYOUT: u8 = 16;
+
+/// Writes a number in as few bytes as it needs, seven bits in each.
+fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    while number > 0x7f {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn read_number(bytes: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let [byte] = take(bytes)?;
+        number |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 || shift > 63 {
+            return Some(number);
         }
     }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*first)
 }
 
 /// The keys of one side.
@@ -156,8 +210,10 @@ impl Partitions {
 
     /// Adds a key; keys of the same name keep their order.
     pub(super) fn add(&mut self, short: &Short) -> Result<()> {
-        short.write(&mut self.parts[(short.key >> 120) as usize].records);
-        self.in_memory += Short::LEN;
+        let records = &mut self.parts[(short.key >> (u128::BITS - BITS)) as usize].records;
+        let before = records.len();
+        short.write(records);
+        self.in_memory += records.len() - before;
         if self.in_memory >= self.budget { self.spill() } else { Ok(()) }
     }
 
@@ -188,7 +244,8 @@ impl Partitions {
             }
         }
         bytes.extend_from_slice(&part.records);
-        let mut shorts: Vec<Short> = bytes.as_chunks().0.iter().map(Short::read).collect();
+        let mut bytes = bytes.as_slice();
+        let mut shorts: Vec<Short> = std::iter::from_fn(|| Short::read(&mut bytes)).collect();
         shorts.sort_by_key(|short| short.key);
         Ok(shorts)
     }
@@ -202,20 +259,20 @@ mod tests {
         Short {
             key,
             content: key ^ 5,
-            expiries: 1,
-            seen: 2,
-            newer: 3,
+            expiries: offset % 5,
+            seen: 0,
+            newer: 0,
             expiry: (offset > 3).then_some(-7),
-            eviction: [Eviction::None, Eviction::Idle(900), Eviction::Freq(255)][offset as usize % 3],
+            eviction: [Eviction::None, Eviction::Idle(900 << (offset % 50)), Eviction::Freq(255)][offset as usize % 3],
             layout: [Version::V5, Version::V2][offset as usize % 2],
-            size: 77,
+            size: 77 << offset,
             offset,
         }
     }
 
     #[test]
     fn what_went_to_disk_comes_back_the_same_and_in_order() {
-        for budget in [1, 5 * Short::LEN, BUDGET] {
+        for budget in [1, 240, BUDGET] {
             let mut partitions = Partitions::with_budget(budget);
             let all: Vec<Short> = (0..40).map(|i| short(u128::from(i % 4) << 120 | u128::from(i % 2), i)).collect();
             all.iter().for_each(|short| partitions.add(short).unwrap());

@@ -2,14 +2,14 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use super::input::{Plain, name_of, unwrap_all, unwrap_compressed};
+use super::input::{Input, Plain, name_of, unwrap_all, unwrap_compressed};
+use super::survey::{FileSurvey, SharedSurvey, Visitor};
 use super::{Form, Meter};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{Batch, Buffers, Target};
-use crate::rdb::Reader;
-use crate::resp::{AofFile, Commands, Dataset, Manifest, Role, Words};
+use crate::resp::{AofFile, Dataset, Manifest, Role, Words};
 
 /// What append-only files have built.
 pub struct Loaded {
@@ -56,12 +56,12 @@ impl AofFolder {
         self.manifest.loaded().filter_map(|file| self.path_of(file).metadata().ok()).map(|meta| meta.len()).sum()
     }
 
-    /// The base, where no command follows it.
-    pub(super) fn base_alone(&self) -> Option<PathBuf> {
+    /// The base, where no increment follows it that is not empty.
+    pub(super) fn base_alone(&self) -> Option<(PathBuf, Role)> {
         let is_empty = |file: &AofFile| self.path_of(file).metadata().is_ok_and(|meta| meta.len() == 0);
         let mut files = self.manifest.loaded();
         let base = files.next().filter(|file| file.role == Role::Base)?;
-        files.all(is_empty).then(|| self.path_of(base))
+        files.all(is_empty).then(|| (self.path_of(base), base.role))
     }
 }
 
@@ -96,105 +96,146 @@ pub struct Start {
 }
 
 impl Loaded {
-    fn new(start: Start) -> Loaded {
-        Loaded { dataset: Dataset::new(start.now, start.db), target: Target::least(0) }
-    }
-
-    /// Reads the files of a directory, or one file: commands, with or without a dump in front of them.
+    /// Reads the files of a directory, or of the one in which a manifest lies.
     pub fn read(path: &Path, from: Start, meter: &Arc<Meter>) -> Result<Loaded> {
-        let mut loaded = Loaded::new(from);
-        let start = match path.is_dir() {
-            true => Vec::new(),
-            false => start_of(path)?,
-        };
-        if path.is_dir() || Manifest::is_one(&start) {
-            let folder = AofFolder::open(path)?;
-            // Only 7.0 and later have such directories.
-            loaded.dataset.is_recent();
-            for file in folder.manifest.loaded() {
-                loaded.add_file(&folder.path_of(file), meter)?;
-            }
-        } else {
-            loaded.add_file(path, meter)?;
-        }
-        loaded.finish()
+        Loaded::read_folder(AofFolder::open(path)?, from, meter, None)
     }
 
     /// Reads commands that come from anywhere, with or without a dump in front of them.
     pub fn read_stream(name: &str, bytes: Box<dyn Read + Send>, start: &[u8], from: Start) -> Result<Loaded> {
-        let mut loaded = Loaded::new(from);
-        loaded.add(bytes, start).map_err(|e| e.in_input(name))?;
-        loaded.finish()
+        Loaded::read_file(Path::new(name), name, Plain::of_bytes(bytes, start.to_vec()), from, None)
     }
 
-    fn finish(mut self) -> Result<Loaded> {
-        let least = self.dataset.least_version();
-        let is_enough = self.target.redis_version() >= least || self.target.origin.is_valkey();
-        if !is_enough {
-            self.target = Target::least(least);
+    pub(super) fn read_file(
+        path: &Path,
+        name: &str,
+        plain: Plain,
+        from: Start,
+        survey: Option<SharedSurvey>,
+    ) -> Result<Loaded> {
+        let mut loading = Loading::new(from, survey);
+        loading.add(path, None, name, plain)?;
+        loading.finish()
+    }
+
+    pub(super) fn read_folder(
+        folder: AofFolder,
+        from: Start,
+        meter: &Arc<Meter>,
+        survey: Option<SharedSurvey>,
+    ) -> Result<Loaded> {
+        let mut loading = Loading::new(from, survey);
+        // Only 7.0 and later have such directories.
+        loading.dataset.is_recent();
+        for file in folder.manifest.loaded() {
+            let path = folder.path_of(file);
+            let name = name_of(&path);
+            let plain = unwrap_all(&path, meter, unwrap_compressed).map_err(|e| e.in_input(&name))?;
+            loading.add(&path, Some(file.role), &name, plain)?;
         }
-        Ok(self)
+        if let Some(survey) = &loading.survey {
+            survey.lock().unwrap_or_else(PoisonError::into_inner).folder = Some(folder);
+        }
+        loading.finish()
+    }
+}
+
+/// Data on their way from append-only files into memory.
+struct Loading {
+    dataset: Dataset,
+    target: Target,
+    /// Where to put what the files hold. With one, all files are read to their ends, whatever is wrong with one of them or
+    /// can't be applied.
+    survey: Option<SharedSurvey>,
+    /// What was wrong, or could not be applied.
+    failed: Option<Error>,
+}
+
+impl Loading {
+    fn new(start: Start, survey: Option<SharedSurvey>) -> Loading {
+        Loading { dataset: Dataset::new(start.now, start.db), target: Target::least(0), survey, failed: None }
     }
 
-    fn add_file(&mut self, path: &Path, meter: &Arc<Meter>) -> Result<()> {
-        let name = name_of(path);
-        let opened = unwrap_all(path, meter, unwrap_compressed);
-        let added = opened.and_then(|Plain { mut bytes, .. }| {
-            let mut start = Vec::new();
-            (&mut bytes).take(9).read_to_end(&mut start)?;
-            let bytes = Box::new(std::io::Cursor::new(start.clone()).chain(bytes));
-            self.add(bytes, &start)
-        });
-        added.map_err(|e| e.in_input(&name))
-    }
-
-    fn add(&mut self, bytes: Box<dyn Read + Send>, start: &[u8]) -> Result<()> {
+    fn add(&mut self, path: &Path, role: Option<Role>, name: &str, plain: Plain) -> Result<()> {
         self.dataset.start_file();
-        let is_dump = start.starts_with(b"REDIS") || start.starts_with(b"VALKEY");
-        if !is_dump {
-            let commands = Commands::new(bytes);
-            let is_typed = Form::of(start) == Some(Form::Typed);
-            return self.commands(if is_typed { commands } else { commands.strict() });
+        let mut found = FileSurvey::read(path, role, name, plain, self)?;
+        match &self.survey {
+            Some(survey) => {
+                if let Some(e) = &found.damage {
+                    self.failed.get_or_insert_with(|| e.again());
+                }
+                survey.lock().unwrap_or_else(PoisonError::into_inner).files.push(found);
+                Ok(())
+            }
+            None => match found.damage.take() {
+                // What helps against a file that ends in the middle, as one does whose server was killed.
+                Some(e) if found.dump > 0 || !found.has_dump => {
+                    let sound_to = found.sound_to;
+                    Err(e.noting(format!("the file is sound up to byte {sound_to}; 'rdbkit repair' cuts it there")))
+                }
+                damage => damage.map_or(Ok(()), Err),
+            },
         }
-        let mut reader = Reader::before_rest(bytes)?;
+    }
+
+    fn finish(self) -> Result<Loaded> {
+        let Loading { dataset, mut target, failed, .. } = self;
+        if let Some(e) = failed {
+            return Err(e);
+        }
+        let least = dataset.least_version();
+        let is_enough = target.redis_version() >= least || target.origin.is_valkey();
+        if !is_enough {
+            target = Target::least(least);
+        }
+        Ok(Loaded { dataset, target })
+    }
+
+    fn records(&mut self, batch: &Batch, buffers: &mut Buffers) -> Result<()> {
+        let origin = batch.origin().clone();
+        let taken = batch.each(buffers, |record, _| self.dataset.record(&record, &origin));
+        self.or_fail_later(taken)
+    }
+
+    /// Puts an error off where all is to be read.
+    fn or_fail_later(&mut self, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Err(e) if self.survey.is_some() => Ok(self.failed = Some(e)),
+            other => other,
+        }
+    }
+}
+
+impl Visitor for Loading {
+    fn dump(&mut self, dump: &mut Input) -> Result<()> {
+        let reader = &mut dump.reader;
         let mut buffers = Buffers::default();
         let mut batch = match reader.take_head() {
             Some(head) => head,
             None => reader.batch(),
         };
-        self.records(&batch, &mut buffers)?;
-        while reader.fill(&mut batch)? {
-            self.records(&batch, &mut buffers)?;
+        loop {
+            if self.failed.is_none() {
+                self.records(&batch, &mut buffers)?;
+            }
+            if !reader.fill(&mut batch)? {
+                break;
+            }
         }
         self.target = Target::of(reader.origin());
         if reader.origin().version >= 10 {
             self.dataset.is_recent();
         }
-        let end = reader.offset();
-        self.commands(Commands::at(reader.into_rest(), end).strict())
+        Ok(())
     }
 
-    fn records(&mut self, batch: &Batch, buffers: &mut Buffers) -> Result<()> {
-        let origin = batch.origin().clone();
-        batch.each(buffers, |record, _| self.dataset.record(&record, &origin))
-    }
-
-    fn commands(&mut self, mut commands: Commands<impl Read>) -> Result<()> {
-        let mut words = Words::default();
-        loop {
-            match commands.next_command(&mut words) {
-                Ok(Some(offset)) => self.dataset.apply(offset, &words)?,
-                Ok(None) => return self.dataset.end_of_commands().map_err(cut),
-                Err(e) => return Err(if e.is_truncated() { cut(e) } else { e }),
-            }
+    fn command(&mut self, offset: u64, words: &Words) -> Result<()> {
+        if self.failed.is_some() {
+            return Ok(());
         }
+        let applied = self.dataset.apply(offset, words);
+        self.or_fail_later(applied)
     }
-}
-
-/// Says what helps against a file that ends in the middle of a command, as one does whose server was killed.
-fn cut(e: Error) -> Error {
-    let offset = e.offset().unwrap_or(0);
-    e.noting(format!("the file is sound up to byte {offset}; 'rdbkit repair' cuts it there"))
 }
 
 /// The first bytes of a file.
@@ -205,33 +246,13 @@ fn start_of(path: &Path) -> Result<Vec<u8>> {
     read.map(|_| start).map_err(|e| Error::from(e).in_input(&name_of(path)))
 }
 
-/// Whether commands follow the dump in a file.
-pub(super) fn has_commands(path: &Path) -> Result<bool> {
-    let size = path.metadata()?.len();
-    match end_of_dump(path) {
-        Ok(end) => Ok(end < size),
-        // Whoever reads it in earnest will find that, too.
-        Err(e) if !matches!(e.kind(), ErrorKind::Io(_)) => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
-/// The byte behind the dump that a file begins with. It is read for that, but nothing is looked into.
-pub fn end_of_dump(path: &Path) -> Result<u64> {
-    let mut reader = Reader::before_rest(Box::new(std::fs::File::open(path)?))?;
-    reader.verify(false);
-    let mut batch = reader.batch();
-    while reader.fill(&mut batch)? {}
-    Ok(reader.offset())
-}
-
 /// What a file holds, as far as its first bytes tell; standard input, pipes and the like are not looked at.
 pub fn form_of(path: &Path) -> Result<Option<Form>> {
+    if path.is_dir() {
+        return Ok(Some(Form::AofDir));
+    }
     if path == Path::new("-") || !path.metadata().is_ok_and(|meta| meta.is_file()) {
         return Ok(None);
     }
-    match Form::of(&start_of(path)?) {
-        Some(Form::Preamble) => Ok(Some(if has_commands(path)? { Form::Preamble } else { Form::Rdb })),
-        form => Ok(form),
-    }
+    start_of(path).map(|start| Form::of(&start))
 }

@@ -9,7 +9,7 @@ use std::thread;
 use super::parts::{Destination, Parts, Tally, Written};
 use super::recorder::{Encoded, Loss, Plan, Recorder};
 use super::together::{Together, pump};
-use super::{Input, Meter, Output, Source, Work, run};
+use super::{Input, Meter, Output, Source, Work, no_thread, run};
 use crate::codec::opcode;
 use crate::error::Result;
 use crate::model::{Batch, Target};
@@ -210,7 +210,7 @@ fn read_ahead(input: &mut Input, threads: NonZeroUsize, mut sink: impl FnMut(&Ba
     let (give_full, take_full) = sync_channel(BATCHES);
     (0..BATCHES).for_each(|_| drop(give_free.try_send(reader.batch())));
     thread::scope(move |scope| {
-        scope.spawn(move || {
+        let fill = move || {
             for mut batch in take_free {
                 let filled = match reader.fill(&mut batch) {
                     Ok(true) => Ok(batch),
@@ -222,7 +222,8 @@ fn read_ahead(input: &mut Input, threads: NonZeroUsize, mut sink: impl FnMut(&Ba
                     return;
                 }
             }
-        });
+        };
+        thread::Builder::new().spawn_scoped(scope, fill).map_err(no_thread)?;
         for batch in take_full {
             let batch = batch?;
             take(&batch)?;
@@ -231,4 +232,107 @@ fn read_ahead(input: &mut Input, threads: NonZeroUsize, mut sink: impl FnMut(&Ba
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Cursor, Read};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::error::Error;
+
+    /// Strings of a thousand bytes, eight batches of them and a little more.
+    fn dump() -> Vec<u8> {
+        let mut dump = b"REDIS0009\xfe\x00".to_vec();
+        for i in 0..8200_u32 {
+            dump.extend_from_slice(&[0, 8]);
+            dump.extend_from_slice(format!("{i:08}").as_bytes());
+            dump.extend_from_slice(&[0x43, 0xe8]);
+            dump.extend((0..1000_u32).map(|j| (i ^ j.wrapping_mul(2_654_435_761)) as u8));
+        }
+        dump.push(0xff);
+        dump.extend_from_slice(&[0; 8]);
+        dump
+    }
+
+    /// Bytes that say how far they were read.
+    struct Watched(Cursor<Vec<u8>>, Arc<AtomicU64>);
+
+    impl Read for Watched {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.read(buf)?;
+            self.1.fetch_add(n as u64, Ordering::SeqCst);
+            Ok(n)
+        }
+    }
+
+    fn input(bytes: Vec<u8>) -> (Input, Arc<AtomicU64>) {
+        let so_far = Arc::new(AtomicU64::new(0));
+        let watched = Box::new(Watched(Cursor::new(bytes), so_far.clone()));
+        (Input::from_read("test", watched, Arc::default()).unwrap(), so_far)
+    }
+
+    fn threads(n: usize) -> NonZeroUsize {
+        NonZeroUsize::new(n).unwrap()
+    }
+
+    #[test]
+    fn batches_come_in_order_and_before_the_error_behind_them() {
+        let whole = dump();
+        for (bytes, is_cut) in [(whole.clone(), false), (whole[..whole.len() - 700].to_vec(), true)] {
+            for n in [1, 2, 4] {
+                let (mut input, _) = input(bytes.clone());
+                let mut taken = b"REDIS0009".to_vec();
+                taken.extend_from_slice(input.reader.take_head().unwrap().bytes());
+                let outcome = read_ahead(&mut input, threads(n), |batch| Ok(taken.extend_from_slice(batch.bytes())));
+                assert_eq!(outcome.is_err(), is_cut, "{n} threads: {outcome:?}");
+                // All whole records, and none twice; only the last one was cut.
+                let records = whole.len() - 9 - if is_cut { 1012 } else { 0 };
+                assert!(taken == whole[..records], "{n} threads: {} bytes of {records}", taken.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_is_read_meanwhile_but_not_without_bound() {
+        const BATCH: u64 = 1 << 20;
+        let dump = dump();
+        let all = dump.len() as u64;
+        let (mut input, so_far) = input(dump);
+        let mut taken = 0;
+        let mut most = 0;
+        let outcome = read_ahead(&mut input, threads(2), |batch| {
+            let before = taken;
+            taken += batch.bytes().len() as u64;
+            // It goes on by itself, as long as there is more.
+            let (begun, wanted) = (Instant::now(), (taken + BATCH).min(all));
+            while so_far.load(Ordering::SeqCst) < wanted {
+                assert!(begun.elapsed() < Duration::from_secs(20), "nothing is read ahead");
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(Duration::from_millis(20));
+            most = most.max(so_far.load(Ordering::SeqCst) - before);
+            Ok(())
+        });
+        outcome.unwrap();
+        // The batch that is taken, two more, and what was read of the one behind them.
+        assert!(most <= 4 * BATCH + 2048, "{most} bytes were held");
+    }
+
+    #[test]
+    fn a_sink_that_fails_ends_it() {
+        for n in [1, 2] {
+            let (mut input, so_far) = input(dump());
+            let mut count = 0;
+            let outcome = read_ahead(&mut input, threads(n), |_| {
+                count += 1;
+                if count == 2 { Err(Error::usage("enough")) } else { Ok(()) }
+            });
+            assert_eq!((outcome.unwrap_err().reason().as_str(), count), ("enough", 2), "{n} threads");
+            assert!(so_far.load(Ordering::SeqCst) < 7 << 20, "{n} threads: it was read on");
+        }
+    }
 }

@@ -6,17 +6,16 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use lz4_flex::frame::FrameDecoder;
 
 use super::Meter;
-use super::aof::{AofFolder, Loaded, Start, has_commands};
 use super::expansion::Expansion;
 use super::forms::Form;
-use super::import::{commands_as_dump, csv_as_dump, json_as_dump};
-use crate::error::{Error, Result};
-use crate::rdb::{Framing, ReadAt, Reader};
+use super::opened::Opened;
+use crate::codec::opcode;
+use crate::error::{Error, ErrorKind, Result};
+use crate::rdb::{Behind, Framing, ReadAt, Reader};
 
 /// How deep wrappers may be nested: a gzip file of a replication capture has two.
 const MAX_LAYERS: usize = 3;
@@ -60,8 +59,7 @@ impl Input {
 ///
 /// Commands are applied to a dataset in memory before the first key can be given; everything else flows.
 pub fn open(path: &Path) -> Result<Input> {
-    let name = name_of(path);
-    open_named(path, &name).map_err(|e| e.in_input(&name))
+    Opened::open(path)?.into_input(None)
 }
 
 /// What to call an input in messages.
@@ -69,62 +67,95 @@ pub fn name_of(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-fn open_named(path: &Path, name: &str) -> Result<Input> {
-    let meter = Arc::new(Meter::default());
-    if path.is_dir() {
-        return open_folder(path, name, meter);
-    }
-    let Plain { bytes, size, plain, wrappers } = unwrap_all(path, &meter, unwrap)?;
-    let (start, bytes) = peek(bytes)?;
-    let form = match Form::of(&start) {
-        Some(Form::AofDir) => return open_folder(path, name, meter),
-        Some(Form::Preamble) if plain.is_some() && !has_commands(path)? => Form::Rdb,
-        Some(form) => form,
-        None => Form::Rdb,
-    };
-    let reader = match form {
-        Form::Rdb => match plain {
-            Some((file, size)) => Reader::of_file(Arc::new(MeteredFile { file, meter: meter.clone() }), size)?,
-            None => Reader::new(bytes)?,
-        },
-        Form::Json => Reader::new(json_as_dump(name, bytes)?)?,
-        Form::Csv => Reader::new(csv_as_dump(name, bytes)?)?,
-        Form::Commands | Form::Typed | Form::Preamble | Form::AofDir => {
-            let name_of_it = name.to_owned();
-            let load = move || Loaded::read_stream(&name_of_it, bytes, &start, from_now());
-            Reader::new(commands_as_dump(load)?)?
-        }
-    };
-    Ok(Input { reader, name: name.to_owned(), size, form, wrappers, meter })
-}
-
-/// A directory of append-only files, or its manifest. A base without commands behind it flows as any dump does.
-fn open_folder(path: &Path, name: &str, meter: Arc<Meter>) -> Result<Input> {
-    let folder = AofFolder::open(path)?;
-    let form = Form::AofDir;
-    if let Some(base) = folder.base_alone() {
-        return Ok(Input { name: name.to_owned(), form, ..open(&base)? });
-    }
-    let size = Some(folder.size());
-    let counts = meter.clone();
-    let path = path.to_owned();
-    let reader = Reader::new(commands_as_dump(move || Loaded::read(&path, from_now(), &counts))?)?;
-    Ok(Input { reader, name: name.to_owned(), size, form, wrappers: Vec::new(), meter })
-}
-
-/// Commands begin in database 0, and their times count from now.
-fn from_now() -> Start {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Start { now: i64::try_from(since.as_millis()).unwrap_or(i64::MAX), db: 0 }
-}
-
-/// A file without its wrappers.
+/// A file without its wrappers, of which only the first bytes were looked at.
 pub(super) struct Plain {
     pub(super) bytes: Box<dyn Read + Send>,
+    /// Its first bytes, which are part of `bytes`, too.
+    pub(super) start: Vec<u8>,
     size: Option<u64>,
     /// The file itself and its size, where nothing wraps it.
     plain: Option<(File, u64)>,
     wrappers: Vec<&'static str>,
+    meter: Arc<Meter>,
+}
+
+impl Plain {
+    /// Bytes that come from anywhere.
+    pub(super) fn of_bytes(bytes: Box<dyn Read + Send>, start: Vec<u8>) -> Plain {
+        Plain { bytes, start, size: None, plain: None, wrappers: Vec::new(), meter: Arc::default() }
+    }
+
+    /// Its size, where nothing wraps it.
+    pub(super) fn plain_size(&self) -> Option<u64> {
+        self.plain.as_ref().map(|(_, size)| *size)
+    }
+
+    /// The size of the file, whatever wraps it.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    pub(super) fn is_wrapped(&self) -> bool {
+        !self.wrappers.is_empty()
+    }
+
+    /// Whether it begins as a dump does.
+    pub(super) fn is_dump(&self) -> bool {
+        self.start.starts_with(b"REDIS") || self.start.starts_with(b"VALKEY")
+    }
+
+    /// Its records, up to the first key, of a dump.
+    pub(super) fn into_input(self, name: &str, form: Form, behind: Behind) -> Result<Input> {
+        let Plain { bytes, plain, size, wrappers, meter, .. } = self;
+        let reader = match (plain, behind) {
+            (Some((file, size)), _) => {
+                Reader::of_file(Arc::new(MeteredFile { file, meter: meter.clone() }), size, behind)?
+            }
+            (None, Behind::Left) => Reader::before_rest(bytes)?,
+            (None, _) => Reader::new(bytes)?,
+        };
+        Ok(Input { reader, name: name.to_owned(), size, form, wrappers, meter })
+    }
+
+    /// Its records, of what is no dump, which `make` turns into one.
+    pub(super) fn made_input(
+        self,
+        name: &str,
+        form: Form,
+        make: impl FnOnce(Plain) -> Result<Box<dyn Read + Send>>,
+    ) -> Result<Input> {
+        let (size, wrappers, meter) = (self.size, self.wrappers.clone(), self.meter.clone());
+        Ok(Input { reader: Reader::new(make(self)?)?, name: name.to_owned(), size, form, wrappers, meter })
+    }
+
+    /// Whether nothing follows the dump that an append-only file begins with. The last bytes tell that, nearly always:
+    /// a dump ends with its end mark and eight bytes, commands with a line's end. Only where they have it both ways, or
+    /// neither, is the file read for it, and read again by whoever wants to know what is in it.
+    pub(super) fn is_dump_alone(&self) -> Result<bool> {
+        let Some((file, size)) = &self.plain else { return Ok(false) };
+        let mut last = [0; 9];
+        if let Some(at) = size.checked_sub(9) {
+            FileExt::read_exact_at(file, &mut last, at)?;
+        }
+        let (is_dumps_end, is_lines_end) = (last[0] == opcode::EOF, last.ends_with(b"\r\n"));
+        if is_dumps_end != is_lines_end {
+            return Ok(is_dumps_end);
+        }
+        let file = MeteredFile { file: file.try_clone()?, meter: Arc::default() };
+        let read_to_end = || -> Result<u64> {
+            let mut reader = Reader::of_file(Arc::new(file), *size, Behind::Left)?;
+            reader.verify(false);
+            let mut batch = reader.batch();
+            while reader.fill(&mut batch)? {}
+            Ok(reader.offset())
+        };
+        match read_to_end() {
+            Ok(end) => Ok(end == *size),
+            // Whoever reads it in earnest will find that, too.
+            Err(e) if !matches!(e.kind(), ErrorKind::Io(_)) => Ok(true),
+            Err(e) => Err(e),
+        }
+    }
 }
 
 /// Opens a file, or standard input for `-`, and takes its wrappers off with `unwrap`; `meter` counts what is read.
@@ -161,7 +192,8 @@ pub(super) fn unwrap_all(
     if !wrappers.is_empty() {
         bytes = Box::new(Expansion::new(bytes, meter));
     }
-    Ok(Plain { bytes, size, plain, wrappers })
+    let (start, bytes) = peek(bytes)?;
+    Ok(Plain { bytes, start, size, plain, wrappers, meter: meter.clone() })
 }
 
 /// An input of text: JSON, commands or CSV, told apart by how it begins.
@@ -179,11 +211,10 @@ pub struct TextInput {
 /// Opens a file of text, or standard input for `-`; `meter` counts what is read.
 pub fn open_text(path: &Path, meter: &Arc<Meter>) -> Result<TextInput> {
     let name = name_of(path);
-    let opened = unwrap_all(path, meter, unwrap_compressed).and_then(|Plain { bytes, size, .. }| {
-        let (start, bytes) = peek(bytes)?;
-        Ok(TextInput { bytes, name: name.clone(), size, start })
-    });
-    opened.map_err(|e| e.in_input(&name))
+    match unwrap_all(path, meter, unwrap_compressed) {
+        Ok(Plain { bytes, size, start, .. }) => Ok(TextInput { bytes, name, size, start }),
+        Err(e) => Err(e.in_input(&name)),
+    }
 }
 
 /// The first bytes of an input, and all of it.
@@ -202,7 +233,7 @@ type Peeked = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 pub(super) type Unwrapped = (Option<&'static str>, Box<dyn Read + Send>);
 
 /// Takes one wrapper off, if there is one.
-fn unwrap(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
+pub(super) fn unwrap(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
     let mut start = Vec::with_capacity(8);
     (&mut input).take(8).read_to_end(&mut start)?;
     match start.as_slice() {
@@ -253,9 +284,9 @@ fn check_envelope(envelope: &[u8]) -> Result<()> {
 fn bulk_header(input: &mut BufReader<Peeked>) -> Result<()> {
     match Framing::read(input)? {
         Some(Ok(_)) => Ok(()),
-        _ => Err(Error::new(crate::ErrorKind::NotRdb(
-            "not an RDB file: it begins like a replication stream, but isn't".into(),
-        ))),
+        _ => {
+            Err(Error::new(ErrorKind::NotRdb("not an RDB file: it begins like a replication stream, but isn't".into())))
+        }
     }
 }
 

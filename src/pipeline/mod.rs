@@ -11,11 +11,13 @@ mod export;
 mod forms;
 mod import;
 mod input;
+mod opened;
 mod output;
 mod parts;
 mod pipe;
 mod recorder;
 mod sort;
+mod survey;
 mod together;
 mod unfinished;
 
@@ -27,20 +29,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-pub use aof::{AofFolder, Loaded, Start, end_of_dump, form_of};
+pub use aof::{AofFolder, Loaded, Start, form_of};
 pub use compose::{Composer, Report, Told, copy};
 pub use expansion::set_max_expansion;
 pub use export::{Format, export};
 pub use forms::Form;
 pub use input::{Input, TextInput, name_of, open, open_text};
+pub use opened::Opened;
 pub use output::{AofDir, NewDir, Output, scratch_file};
 pub use parts::{Conflict, Destination, Division, Tally, Written};
 pub use recorder::{Loss, Plan, Strip};
 pub use sort::sorted;
+pub use survey::{FileSurvey, Looks, SharedSurvey, Survey, Visitor};
 pub use together::together;
 pub use unfinished::discard_unfinished;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Batch;
 use crate::rdb::Reader;
 
@@ -185,20 +189,28 @@ fn run_threads<S: Source, W: Work<S::Batch>>(
     let batches: Vec<_> = workers.iter().map(|_| source.batch()).collect();
     let turns = Turns { ahead: Mutex::new(source.ahead()), fill: Mutex::new(Fill { source, next: 0, ended: false }) };
     thread::scope(|scope| {
-        let handles: Vec<_> = workers
-            .into_iter()
-            .zip(batches)
-            .map(|(worker, batch)| {
-                let (turns, free, done) = (&turns, &take_free, give_done.clone());
-                scope.spawn(move || work::<S, W>(turns, worker, batch, free, &done))
-            })
-            .collect();
+        let mut handles = Vec::new();
+        for (worker, batch) in workers.into_iter().zip(batches) {
+            let (turns, free, done) = (&turns, &take_free, give_done.clone());
+            let work = move || work::<S, W>(turns, worker, batch, free, &done);
+            match thread::Builder::new().spawn_scoped(scope, work) {
+                Ok(handle) => handles.push(handle),
+                Err(e) if handles.is_empty() => return (Vec::new(), Err(no_thread(e))),
+                // The system allows no more: fewer do the same.
+                Err(_) => break,
+            }
+        }
         drop(give_done);
         let outcome = in_order(&take_done, give_free, meter, sink);
         // With their channels gone, the threads that still run come to their end.
         drop(take_done);
         (handles.into_iter().map(join).collect(), outcome)
     })
+}
+
+/// The system allows no more threads.
+fn no_thread(e: std::io::Error) -> Error {
+    Error::from(e).noting("no thread could be started; --threads 1 needs none".into())
 }
 
 fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {

@@ -218,7 +218,7 @@ impl Measure {
     /// a few records with non-empty keys follow, or the end of the file, is taken for the end of the value.
     fn pre_ga_module(&mut self, cur: &mut Cursor<'_>, whole: bool) -> Result<u64> {
         let mut too_short = None;
-        let weight = skip_value_pre_ga(cur, |at| match self.credible(at) {
+        let weight = skip_value_pre_ga(cur, |at| match self.credible(at, whole) {
             Ok(credible) => credible,
             Err(e) => {
                 if !whole && e.is_truncated() {
@@ -234,13 +234,18 @@ impl Measure {
         }
     }
 
-    fn credible(&self, mut cur: Cursor<'_>) -> Result<bool> {
+    fn credible(&self, mut cur: Cursor<'_>, whole: bool) -> Result<bool> {
         let mut probe = self.clone();
         for _ in 0..CREDIBLE {
             let mut key = cur;
             if let Unit::Eof = probe.unit_but_no_module(&mut cur)? {
                 let trailer = if self.origin.version < 5 { 0 } else { 8 };
-                return Ok(cur.rest().len() == trailer);
+                // What looks like the end of the file may only be that of what was read.
+                return match cur.rest().len() {
+                    rest if rest > trailer => Ok(false),
+                    rest if whole => Ok(rest == trailer),
+                    _ => Err(cur.truncated()),
+                };
             }
             if key.u8()? < opcode::DRAGONFLY_KEY_MASK {
                 match Str::read(&mut key)? {

@@ -13,6 +13,6 @@ pub use feed::{Ahead, ReadAt};
 pub use frame::{Frame, Patch};
 pub use framing::{Framed, Framing};
 pub use key::key_span;
-pub use reader::{Checksum, End, Reader, Trailing, TrailingKind};
+pub use reader::{Behind, Checksum, End, Reader, Trailing, TrailingKind};
 pub use salvage::{Ending, Gap, Salvager};
 pub use writer::{Adapted, Carried, OnLoss, Options, Writer};

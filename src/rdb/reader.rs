@@ -46,8 +46,18 @@ pub struct Reader {
     /// An error has been given; nothing follows.
     stopped: bool,
     end: Option<End>,
-    /// What follows the end is left to whoever asks for it.
-    leaves_rest: bool,
+    behind: Behind,
+}
+
+/// What becomes of bytes behind the end of a dump.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Behind {
+    /// They are read, and told of in [`Reader::end`].
+    Told,
+    /// They are left to [`Reader::into_rest`].
+    Left,
+    /// They are an error: the file looked as if there were none.
+    Refused,
 }
 
 /// How the file ended.
@@ -125,26 +135,26 @@ impl TrailingKind {
 impl Reader {
     /// Starts reading: the header, and the records in front of the first key (aux fields, functions, templates…).
     pub fn new(input: Box<dyn Read + Send>) -> Result<Reader> {
-        Reader::open(Feed::Stream(input), None, BATCH, false)
+        Reader::open(Feed::Stream(input), None, BATCH, Behind::Told)
     }
 
     /// As [`Reader::new`], for a dump that something follows: [`Reader::into_rest`] gives it.
     pub fn before_rest(input: Box<dyn Read + Send>) -> Result<Reader> {
-        Reader::open(Feed::Stream(input), None, BATCH, true)
+        Reader::open(Feed::Stream(input), None, BATCH, Behind::Left)
     }
 
     /// As [`Reader::new`], for a file of `size` bytes: a record that can't fit in is found without reading on, and several
     /// threads may read it at once.
-    pub fn of_file(file: Arc<dyn ReadAt>, size: u64) -> Result<Reader> {
-        Reader::open(Feed::file(file, BATCH), Some(size), BATCH, false)
+    pub fn of_file(file: Arc<dyn ReadAt>, size: u64, behind: Behind) -> Result<Reader> {
+        Reader::open(Feed::file(file, BATCH), Some(size), BATCH, behind)
     }
 
     /// As [`Reader::new`] with batches of another size; tests make them tiny.
     pub fn with_batch_size(input: Box<dyn Read + Send>, batch_size: usize) -> Result<Reader> {
-        Reader::open(Feed::Stream(input), None, batch_size, false)
+        Reader::open(Feed::Stream(input), None, batch_size, Behind::Told)
     }
 
-    fn open(mut input: Feed, size: Option<u64>, batch_size: usize, leaves_rest: bool) -> Result<Reader> {
+    fn open(mut input: Feed, size: Option<u64>, batch_size: usize, behind: Behind) -> Result<Reader> {
         let mut header = Vec::with_capacity(9);
         (&mut input).take(9).read_to_end(&mut header)?;
         let origin = match <&[u8; 9]>::try_from(header.as_slice()).ok().and_then(Origin::from_header) {
@@ -170,7 +180,7 @@ impl Reader {
             read_error: None,
             stopped: false,
             end: None,
-            leaves_rest,
+            behind,
         };
         let mut head = Batch::new(origin);
         reader.fill_until(&mut head, true)?;
@@ -456,7 +466,7 @@ impl Reader {
         };
         let size = self.offset + 1 + trailer as u64;
         let rest = carry[1 + trailer..have].to_vec();
-        let trailing = if self.leaves_rest {
+        let trailing = if self.behind == Behind::Left {
             (self.carried, self.carry) = (rest.len(), rest);
             None
         } else {
@@ -468,7 +478,14 @@ impl Reader {
             Checksum::Wrong { stored, computed } if self.verify => {
                 Err(Error::new(ErrorKind::Checksum { stored, computed }).at(size - 8))
             }
-            _ => Ok(()),
+            _ => match trailing {
+                Some(Trailing { bytes, .. }) if self.behind == Behind::Refused => {
+                    let bytes = crate::text::count(bytes, "byte");
+                    let what = format!("file: {bytes} follow the dump, and do not end as commands do");
+                    Err(Error::malformed(what).at(size))
+                }
+                _ => Ok(()),
+            },
         }
     }
 

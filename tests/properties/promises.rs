@@ -13,7 +13,7 @@ use rdbkit::check::{Checks, Deep, Faults, Finding, check};
 use rdbkit::codec::{intset::Intset, listpack::Listpack, lzf, ziplist::Ziplist, zipmap::Zipmap};
 use rdbkit::model::{Element, Entry, Fingerprinter, Kind, Origin, RdbType, Record, Scratch, Target, Value, ValueBuf};
 use rdbkit::pipeline::{Composer, Destination, Format, Input, Loaded, Meter, Output, Plan, Start, export, open};
-use rdbkit::rdb::Reader;
+use rdbkit::rdb::{Behind, Reader};
 use rdbkit::repair::{Repair, Repairs};
 use rdbkit::resp::{Commands, Manifest, Words};
 use rdbkit::{Result, csv, json, resp};
@@ -119,7 +119,11 @@ pub fn dump(data: &[u8]) {
         let drip = Box::new(Drip(Cursor::new(data.to_vec()), drip));
         assert_eq!(whole, walk(Reader::with_batch_size(drip, 1)), "the size of reads makes a difference");
     }
-    assert_eq!(whole, walk(Reader::of_file(Arc::new(data.to_vec()), data.len() as u64)), "the known size does");
+    assert_eq!(
+        whole,
+        walk(Reader::of_file(Arc::new(data.to_vec()), data.len() as u64, Behind::Told)),
+        "the known size does"
+    );
     let sound = is_sound(data);
     assert!(whole.1.is_empty() || sound != Some(true), "it is called sound, and can't be read: {}", whole.1);
 }
@@ -210,7 +214,8 @@ fn of_value(value: Value<'_>) {
     }
     if faults.errors.is_empty() && as_json.is_ok() {
         let after = read_back(&text, value.origin);
-        assert!(before.agrees(&after, |_| true), "{:?}: read from JSON, it is another", value.rdb_type);
+        let is_same = after.is_none_or(|after| before.agrees(&after, |_| true));
+        assert!(is_same, "{:?}: read from JSON, it is another", value.rdb_type);
     }
 }
 
@@ -243,8 +248,8 @@ fn built_anew(value: Value<'_>, is_sound: bool, scratch: &mut Scratch) -> Option
     }
 }
 
-/// The fingerprint of an entry that stands in a line of JSON.
-fn read_back(line: &[u8], origin: &Origin) -> rdbkit::model::Fingerprint {
+/// The fingerprint of an entry that stands in a line of JSON; `None` where the header is older than the value's type.
+fn read_back(line: &[u8], origin: &Origin) -> Option<rdbkit::model::Fingerprint> {
     let target = Arc::new(Target::of(origin));
     let mut source = json::Source::new(at_once(line), false).expect("what was written can be read");
     let mut reader = json::EntryReader::new(&target, true, Some(origin), 0);
@@ -256,9 +261,12 @@ fn read_back(line: &[u8], origin: &Origin) -> rdbkit::model::Fingerprint {
             }
             Ok(())
         };
-        batch.each(&mut reader, visit).expect("what was written can be read");
+        match batch.each(&mut reader, visit) {
+            Err(e) if e.reason().contains("has no place for such a value") => return None,
+            outcome => outcome.expect("what was written can be read"),
+        }
     }
-    print.expect("an entry is an entry")
+    Some(print.expect("an entry is an entry"))
 }
 
 /// LZF both ways: bytes that claim to be compressed, and bytes that are compressed and must come back. The judge is

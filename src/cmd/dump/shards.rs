@@ -49,13 +49,12 @@ impl Dump {
             None => Progress::keys(&meter, keys, common.quiet, false),
         };
         let facts: Vec<_> = snapshots.iter().map(|one| (one.method, one.tally.clone())).collect();
-        let each = || endpoints.iter().zip(snapshots).zip(outputs);
         let wrote: Vec<Result<Wrote>> = std::thread::scope(|scope| {
             let write = |((one, snapshot), output)| {
                 let (job, meter) = (&job, &meter);
                 scope.spawn(move || self.write(one, vec![snapshot], job, output, meter, common, |_| Progress::none()))
             };
-            let writing: Vec<_> = each().map(write).collect();
+            let writing: Vec<_> = endpoints.iter().zip(snapshots).zip(outputs).map(write).collect();
             let joined = writing.into_iter().map(|thread| thread.join());
             joined.map(|wrote| wrote.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });

@@ -10,10 +10,9 @@ use rdbkit::analysis::footprint::{
     Dissected, Lines, Measure, Options, Outline, Splitter, changes, dissect, findings, lines,
 };
 use rdbkit::analysis::report::document;
-use rdbkit::pipeline::Output;
 use rdbkit::{Error, Result, text};
 
-use crate::cli::{self, Common, FilterArgs, MemoryArgs, Outcome, OutputArgs, ServerArgs};
+use crate::cli::{self, Common, KeyArgs, MemoryArgs, Outcome, ServerArgs};
 use crate::progress::Progress;
 
 /// Show which keys, prefixes and types take the memory
@@ -58,13 +57,7 @@ pub(crate) struct Memory {
     #[arg(long, value_name = "PART", value_parser = parse_sample)]
     sample: Option<u64>,
     #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    model: MemoryArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
-    #[command(flatten)]
-    server: ServerArgs,
+    keys: KeyArgs,
 }
 
 /// How keys come apart into prefixes.
@@ -147,11 +140,11 @@ impl Memory {
                 return self.all_lines(format, &options, common);
             }
         }
-        let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
-        let (name, after) = dissected(&self.file, &options, &self.model, &self.server, common)?;
+        let mut output = self.keys.output()?;
+        let (name, after) = dissected(&self.file, &options, &self.keys.model, &self.keys.server, common)?;
         let mut outcome = outcome(&name, &after);
         let report = if let Some(other) = &self.compare {
-            let (earlier, before) = dissected(other, &options, &self.model, &self.server, common)?;
+            let (earlier, before) = dissected(other, &options, &self.keys.model, &self.keys.server, common)?;
             outcome = self::outcome(&earlier, &before).and_then(|before| outcome.map(|after| before.and(after)));
             let least = before.footprint.total.memory.max(after.footprint.total.memory) / LEAST;
             let change = changes(&before.footprint, &after.footprint, least, self.top.unwrap_or(25));
@@ -174,7 +167,7 @@ impl Memory {
 
     fn options(&self) -> Result<Options> {
         Ok(Options {
-            filter: self.filter.filter()?,
+            filter: self.keys.filter.filter()?,
             splitter: self.prefixes.splitter(),
             top: self.top.unwrap_or(if self.format == Format::Json { 100 } else { 10 }),
             one_in: self.sample.unwrap_or(1),
@@ -194,11 +187,11 @@ impl Memory {
 
     /// A line for every key, in the order of the file.
     fn all_lines(&self, format: Lines, options: &Options, common: Common) -> Result<Outcome> {
-        let mut input = cli::open_source(&self.file, &self.server, common.threads())?;
-        let mut output = Output::create(self.output.output.as_deref(), self.output.force)?;
+        let mut input = self.keys.open(&self.file, common)?;
+        let mut output = self.keys.output()?;
         output.put(format.header().as_bytes())?;
-        let progress = Progress::of(&input, common.quiet, self.output.output.is_none());
-        let model = self.model.model(input.reader.origin());
+        let progress = Progress::of(&input, common.quiet, self.keys.is_to_stdout());
+        let model = self.keys.model.model(input.reader.origin());
         let outcome = lines(&mut input, common.threads(), options, &model, format, |text| output.put(text));
         drop(progress);
         outcome.map_err(|e| input.name_it(e))?;

@@ -1,7 +1,7 @@
 //! Names that were seen in a database: SCAN gives some keys twice, and none may stand twice in a file.
 //!
-//! Of few names a fingerprint each is kept in memory. Of many, a filter keeps ten bits each: what it has not seen is
-//! certainly new. What it may have seen (one name in a hundred, and what really came twice) waits, until at the end of
+//! Of few names a fingerprint each is kept in memory. Of many, filters keep ten bits each: what they have not seen is
+//! certainly new. What they may have seen (one name in a hundred, and what really came twice) waits, until at the end of
 //! the database all fingerprints are looked through. They and the names that wait lie in files without a name.
 
 use std::collections::{HashMap, HashSet};
@@ -25,7 +25,7 @@ pub(super) struct Names {
     many: Option<Many>,
     /// How many are kept in memory.
     limit: usize,
-    /// How many names there will be, about.
+    /// How many names there will be, about: a server's word, which sizes nothing alone.
     expected: u64,
 }
 
@@ -68,7 +68,8 @@ impl Names {
 
 /// Names that are too many for a table in memory.
 struct Many {
-    filter: Filter,
+    /// Each is larger than the one before, and begun when that is full.
+    filters: Vec<Filter>,
     /// The fingerprints of all names that were new.
     prints: BufWriter<File>,
     /// Names that may not be: fingerprint, length, name.
@@ -79,21 +80,24 @@ struct Many {
 
 impl Many {
     fn new(few: HashSet<u128>, expected: u64) -> Result<Many> {
+        /// A filter has no room for more than so many times the names that have come.
+        const AHEAD: u64 = 32;
+        let come = few.len() as u64;
         let mut many = Many {
-            filter: Filter::new(expected.max(few.len() as u64 * 2)),
+            filters: vec![Filter::new(expected.clamp(come * 2, come * AHEAD))],
             prints: BufWriter::with_capacity(256 << 10, scratch_file()?),
             waiting: BufWriter::new(scratch_file()?),
             looked_at: 0,
         };
         for print in few {
-            many.filter.insert(print);
+            many.note(print);
             many.prints.write_all(&print.to_le_bytes())?;
         }
         Ok(many)
     }
 
     fn is_new(&mut self, print: u128, name: &[u8]) -> Result<bool> {
-        if self.filter.insert(print) {
+        if self.note(print) {
             self.prints.write_all(&print.to_le_bytes())?;
             return Ok(true);
         }
@@ -101,6 +105,19 @@ impl Many {
         self.waiting.write_all(&(name.len() as u64).to_le_bytes())?;
         self.waiting.write_all(name)?;
         Ok(false)
+    }
+
+    /// Notes a fingerprint; whether it was certainly not seen before.
+    fn note(&mut self, print: u128) -> bool {
+        let Some((last, full)) = self.filters.split_last_mut() else { return false };
+        if full.iter().any(|filter| filter.may_have(print)) || !last.insert(print) {
+            return false;
+        }
+        if last.room == 0 {
+            let more = Filter::new(last.size.saturating_mul(2));
+            self.filters.push(more);
+        }
+        true
     }
 
     fn late(&mut self) -> Result<Vec<Vec<u8>>> {
@@ -160,6 +177,10 @@ fn takes_whole(from: &mut impl Read, buf: &mut [u8]) -> Result<bool> {
 /// Tells of most fingerprints that they were not seen before; of those that were, never.
 struct Filter {
     blocks: Vec<[u64; 8]>,
+    /// For how many fingerprints it was made.
+    size: u64,
+    /// How many more it can take and still tell most apart.
+    room: u64,
 }
 
 impl Filter {
@@ -168,23 +189,31 @@ impl Filter {
     /// How many of the bits of its block a fingerprint sets.
     const SET: u32 = 7;
 
-    fn new(expected: u64) -> Filter {
-        let blocks = (expected * Filter::EACH).div_ceil(512).max(1);
-        Filter { blocks: vec![[0; 8]; usize::try_from(blocks).unwrap_or(1)] }
+    fn new(size: u64) -> Filter {
+        let blocks = size.saturating_mul(Filter::EACH).div_ceil(512).max(1);
+        Filter { blocks: vec![[0; 8]; usize::try_from(blocks).unwrap_or(1)], size, room: size }
+    }
+
+    /// Where the bits of a fingerprint are: the block, and in it word and bit.
+    fn bits(&self, print: u128) -> (usize, impl Iterator<Item = (usize, u64)> + use<>) {
+        let (high, low) = ((print >> 64) as u64, print as u64);
+        let at = ((u128::from(high) * self.blocks.len() as u128) >> 64) as usize;
+        let bits = (0..Filter::SET).map(move |i| (low >> (9 * i) & 511) as usize);
+        (at, bits.map(|bit| (bit / 64, 1 << (bit % 64))))
+    }
+
+    /// Whether it may have been noted.
+    fn may_have(&self, print: u128) -> bool {
+        let (at, mut bits) = self.bits(print);
+        bits.all(|(word, bit)| self.blocks[at][word] & bit != 0)
     }
 
     /// Notes it; whether it was certainly not seen before.
     fn insert(&mut self, print: u128) -> bool {
-        let (high, mut low) = ((print >> 64) as u64, print as u64);
-        let at = ((u128::from(high) * self.blocks.len() as u128) >> 64) as usize;
-        let block = &mut self.blocks[at];
-        let mut is_new = false;
-        for _ in 0..Filter::SET {
-            let bit = (low & 511) as usize;
-            low >>= 9;
-            is_new |= block[bit / 64] >> (bit % 64) & 1 == 0;
-            block[bit / 64] |= 1 << (bit % 64);
-        }
+        let is_new = !self.may_have(print);
+        let (at, bits) = self.bits(print);
+        bits.for_each(|(word, bit)| self.blocks[at][word] |= bit);
+        self.room = self.room.saturating_sub(u64::from(is_new));
         is_new
     }
 }
@@ -223,13 +252,23 @@ mod tests {
             all.sort();
             all
         };
-        // In memory; with a filter; with one that is far too small and knows nothing; when most wait.
-        for (limit, expected, again) in [(100_000, 0, 3), (100, 50_000, 3), (100, 50_000, 1), (100, 100, 7), (1, 1, 1)]
+        // In memory; with one filter; with several, as the server's word was too small or not to be believed.
+        for (limit, expected, again) in
+            [(100_000, 0, 3), (2000, 50_000, 3), (2000, 50_000, 1), (100, 100, 7), (100, u64::MAX, 3), (1, 1, 1)]
         {
             let (new, at_once) = seen(limit, expected, 50_000, again);
             assert!(new == want(50_000), "{limit} {expected} {again}: {} names", new.len());
-            assert!(expected < 50_000 || at_once > 49_000, "{at_once} were certain");
+            // A hundredth waits for each filter that there is.
+            assert!(limit < 100 || at_once > 45_000, "{limit} {expected} {again}: {at_once} were certain");
         }
+    }
+
+    /// A server may say that it has any number of keys: what is held for them is in proportion to those that came.
+    #[test]
+    fn a_servers_word_sizes_nothing_alone() {
+        let few: HashSet<u128> = (0..1000).collect();
+        let many = Many::new(few, u64::MAX).unwrap();
+        assert!(many.filters[0].blocks.len() * 64 < 100_000, "{} blocks", many.filters[0].blocks.len());
     }
 
     #[test]

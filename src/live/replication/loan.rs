@@ -75,7 +75,8 @@ impl Loan {
         let debt = loans().iter().find(|debt| debt.number == number).map(Debt::copy);
         let debt = debt.ok_or_else(|| Error::usage("it was given back"))?;
         // A connection may have broken with what went before.
-        let settled = debt.settle(control, patience).or_else(|_| debt.settle(&mut debt.endpoint.reach()?, patience))?;
+        let settle = |control: &mut Connection| debt.settle(control, patience);
+        let settled = settle(control).or_else(|_| settle(&mut debt.endpoint.reach()?)).map_err(|e| debt.advise(&e))?;
         loans().retain(|debt| debt.number != number);
         Ok(settled)
     }
@@ -92,6 +93,18 @@ impl Debt {
     fn copy(&self) -> Debt {
         let Debt { number, endpoint, command, setting, .. } = self;
         Debt { number: *number, endpoint: endpoint.clone(), command: *command, setting: setting.clone(), stream: None }
+    }
+
+    /// What to do for a server that could not be given back what is its own.
+    fn advise(&self, why: &Error) -> Error {
+        let why = why.reason();
+        let setting = self.setting.as_ref().map_or(String::new(), |value| {
+            let name = String::from_utf8_lossy(SETTING);
+            format!(", and CONFIG SET {name} {value} gives it back its setting")
+        });
+        Error::connection(format!(
+            "it may still be a replica of nobody ({why}): when it answers, REPLICAOF NO ONE makes it a master again{setting}"
+        ))
     }
 
     fn settle(&self, control: &mut Connection, patience: Duration) -> Result<u64> {
@@ -129,14 +142,8 @@ pub fn give_back_all(patience: Duration, before: impl Fn(&Endpoint)) -> Vec<Erro
         before(&debt.endpoint);
         debt.break_off();
         let settled = debt.endpoint.reach().and_then(|mut control| debt.settle(&mut control, patience));
-        failed.extend(settled.err().map(|e| debt.endpoint.name_it(Error::connection(advice(&e)))));
+        failed.extend(settled.err().map(|e| debt.endpoint.name_it(debt.advise(&e))));
     }
     std::mem::forget(loans);
     failed
-}
-
-/// What to do for a server that could not be given back what is its own.
-pub(super) fn advice(why: &Error) -> String {
-    let why = why.reason();
-    format!("it may still be a replica of nobody ({why}): REPLICAOF NO ONE makes it a master again, when it is there")
 }

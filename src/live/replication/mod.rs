@@ -135,7 +135,7 @@ impl<'e> Master<'e> {
         let freed = loan.give_back(&mut self.control, self.endpoint.timeouts().answer);
         let (sent, loaded) = fed.map_err(|e| match &freed {
             Ok(_) => self.endpoint.name_it(e),
-            Err(why) => self.endpoint.name_it(e).noting(loan::advice(why)),
+            Err(why) => self.endpoint.name_it(e).noting(why.reason()),
         })?;
         let keys = freed.map_err(|e| self.endpoint.name_it(e))?;
         Ok(Fed { keys, sent, loaded, reading: self.reading })
