@@ -41,13 +41,13 @@ mod tests {
 
     #[test]
     fn what_is_out_of_order_is_left_out_and_all_that_may_be_it() {
-        assert_eq!(left(&[]), []);
+        assert!(left(&[]).is_empty());
         assert_eq!(left(&[1, 2, 3]), [1, 2, 3]);
         assert_eq!(left(&[1, 2, 900, 4, 5]), [1, 2, 4, 5]);
         assert_eq!(left(&[7, 8, -9, 10]), [7, 8, 10]);
         // Either may be wrong.
         assert_eq!(left(&[1, 2, 5, 4, 6]), [1, 2, 6]);
         assert_eq!(left(&[1, 2, 2, 4]), [1, 4]);
-        assert_eq!(left(&[2, 1]), []);
+        assert!(left(&[2, 1]).is_empty());
     }
 }
