@@ -9,7 +9,7 @@ use std::thread;
 use super::parts::{Destination, Parts, Tally, Written};
 use super::recorder::{Encoded, Loss, Plan, Recorder};
 use super::together::{Together, pump};
-use super::{Input, Meter, Output, Source, Work, no_thread, run};
+use super::{Input, Meter, Output, Source, Work, run};
 use crate::codec::opcode;
 use crate::error::{Error, Result};
 use crate::model::{Batch, Target};
