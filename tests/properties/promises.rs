@@ -170,9 +170,15 @@ pub fn packed(data: &[u8]) {
 fn packed_alone(blob: &[u8]) {
     if let Ok(mut list) = Listpack::new(blob) {
         let (declared, mut found) = (list.declared(), 0);
-        while let Ok(Some(_)) = list.next_item() {
-            found += 1;
-        }
+        let counted = list.clone().count().map_err(|e| e.reason());
+        let walked = loop {
+            match list.next_item() {
+                Ok(Some(_)) => found += 1,
+                Ok(None) => break Ok(found as u64),
+                Err(e) => break Err(e.reason()),
+            }
+        };
+        assert_eq!(counted, walked, "counted and walked");
         assert!(found <= blob.len() && declared.is_none_or(|n| n <= u64::from(u16::MAX)));
     }
     if let Ok(mut list) = Ziplist::new(blob) {
@@ -191,6 +197,8 @@ fn of_value(value: Value<'_>) {
     let (mut scratch, mut prints) = (Scratch::default(), Fingerprinter::default());
     let entry = Entry::plain(0, b"key", value);
     let _ = (value.count(&mut scratch), value.encoding(), value.type_name(), value.link_version());
+    let verified = value.verify(&mut scratch).map_err(|e| e.to_string());
+    assert_eq!(verified, value.each(&mut scratch, |_| Ok(())).map_err(|e| e.to_string()), "verified and walked");
     let mut faults = Faults::default();
     Deep::default().entry(&entry, &mut scratch, &mut faults);
     let before = prints.print(&entry, &mut scratch);
