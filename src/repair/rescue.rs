@@ -119,7 +119,7 @@ fn parts(value: Value<'_>, scratch: &mut Scratch) -> Vec<Part> {
         row if rows::is_row(row) => {
             let bytes = rows::without_bad(value, scratch).unwrap_or_default();
             let sound = Value { bytes: &bytes, ..value };
-            let _ = sound.each(scratch, |element| Ok(parts.extend(Part::of(element))));
+            let _ = sound.each_dyn(scratch, &mut |element| Ok(parts.extend(Part::of(element))));
         }
         _ => {}
     }
