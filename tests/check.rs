@@ -7,7 +7,7 @@ use rdbkit::rdb::Reader;
 
 use crate::corpus::case;
 use crate::dumps::{dump, hash, reseal, string};
-use crate::harness::{TUTORIAL, file, run, tutorial};
+use crate::harness::{TUTORIAL, file, run, shell, tutorial};
 use crate::json::{Json, must_parse};
 
 #[test]
@@ -114,6 +114,19 @@ fn errors_as_json_name_key_and_place() {
         assert_eq!((error.at("key").str(), error.at("db").int()), (end.key.as_str(), 0));
         assert!(usize::try_from(error.at("offset").int()).unwrap() <= end.at, "{error:?}");
     }
+}
+
+#[test]
+fn a_cut_in_a_huge_value_names_its_key() {
+    // A string of 80 MB, of which 70 are there, most of them a hole of the file system's.
+    let huge = [b"REDIS0009\0\x05small\x01v\0\x04huge\x80".as_slice(), &80_000_000_u32.to_be_bytes()].concat();
+    let (_folder, path) = file("dump.rdb", &huge);
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(70_000_000).unwrap();
+    let ran = run(["check"]).args([&path]).fails_with(1);
+    let said = "db 0, key \"huge\", malformed length: it goes 10,000,029 bytes beyond the end of the file";
+    assert!(ran.out().contains(said), "{ran}");
+    let ran = shell("rdbkit check - < \"$1\"").args(["sh"]).args([&path]).fails_with(1);
+    assert!(ran.out().contains("offset 70000000, db 0, key \"huge\", the input ends here"), "{ran}");
 }
 
 #[test]

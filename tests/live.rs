@@ -31,8 +31,16 @@ pub(crate) fn installed(name: &str) -> Installed {
     if let Err(why) = fetched {
         panic!("this test needs {name}, and tests/servers.sh cannot get it: {why}");
     }
-    let servers = std::env::var_os("RDBKIT_SERVERS").unwrap_or("target/servers".into());
-    Installed { name: name.into(), folder: root().join(servers).join(name) }
+    Installed { name: name.into(), folder: servers().join(name) }
+}
+
+/// Whether a server is already here.
+pub(crate) fn is_installed(name: &str) -> bool {
+    servers().join(name).join("run-server").exists()
+}
+
+fn servers() -> PathBuf {
+    root().join(std::env::var_os("RDBKIT_SERVERS").unwrap_or("target/servers".into()))
 }
 
 fn fetch(name: &str) -> Result<(), String> {

@@ -40,6 +40,7 @@ mod refused;
 mod repair;
 mod replication;
 mod report;
+mod salvage;
 mod sample;
 mod server;
 mod sources;

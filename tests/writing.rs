@@ -230,6 +230,27 @@ fn what_a_target_cannot_hold_is_named() {
     drop(place);
 }
 
+#[test]
+fn expiries_that_an_old_target_can_only_hold_in_part_are_named() {
+    let (_folder, source) = file(
+        "new.rdb",
+        &dump(
+            9,
+            &[
+                expiring(1_893_456_000_000, string(b"whole", b"1")),
+                expiring(1_893_456_000_123, string(b"part", b"2")),
+                expiring(9_000_000_000_000, string(b"late", b"3")),
+            ],
+        ),
+    );
+    let said = fails(&["--target", "redis-2.4"], &[&source], 1);
+    assert!(said.err().contains("key \"part\": left out for the milliseconds of its expiry"), "{said}");
+    assert!(said.err().contains("key \"late\": left out for its expiry, which 32 bits can't hold"), "{said}");
+    let keys = convert(&["--target", "redis-2.4", "--on-loss", "downgrade"], &[&source]);
+    let at = |key: &str| keys.iter().find(|line| line.contains(key)).unwrap().contains("\"expireAt\":1893456000000");
+    assert_eq!([at("whole"), at("part"), at("late")], [true, true, false], "{keys:?}");
+}
+
 /// Two small dumps that have a key in common.
 fn pair() -> [(tempfile::TempDir, std::path::PathBuf); 2] {
     let one =

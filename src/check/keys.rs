@@ -8,7 +8,7 @@ use foldhash::quality::FixedState;
 /// How many parts the table has, so that workers seldom wait for each other.
 const PARTS: usize = 256;
 
-/// Every key so far: 72 bits of a hash of database and name, and 48 of its place, in 16 to 21 bytes. Two different keys
+/// Every key so far: 72 bits of a hash of database and name, and 48 of its place, in 19 to 25 bytes. Two different keys
 /// out of a billion are taken for one with a chance of one in nine thousand.
 pub(super) struct Keys {
     parts: Vec<Mutex<Part>>,
@@ -26,9 +26,33 @@ struct Hashed {
 /// near behind it as can be. So a larger table is filled from begin to end.
 #[derive(Default)]
 struct Part {
-    tags: Vec<u64>,
-    places: Vec<[u16; 3]>,
+    slots: Vec<Slot>,
     count: usize,
+}
+
+/// A tag (0 where there is none) and a place of 48 bits, side by side: what is looked at together is fetched together.
+type Slot = [u8; 14];
+
+const EMPTY: Slot = [0; 14];
+
+#[inline]
+fn slot(tag: u64, place: u64) -> Slot {
+    let mut slot = EMPTY;
+    slot[..8].copy_from_slice(&tag.to_le_bytes());
+    slot[8..].copy_from_slice(&place.to_le_bytes()[..6]);
+    slot
+}
+
+#[inline]
+fn tag_of(slot: &Slot) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *slot;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+#[inline]
+fn place_of(slot: &Slot) -> u64 {
+    let [.., a, b, c, d, e, f] = *slot;
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 impl Part {
@@ -41,49 +65,44 @@ impl Part {
     /// Notes a tag; says where the same one was seen before, if it was.
     #[inline]
     fn note(&mut self, tag: u64, place: u64) -> Option<u64> {
-        if self.count >= self.tags.len() / 8 * 7 {
+        if self.count >= self.slots.len() / 4 * 3 {
             self.grow();
         }
-        let size = self.tags.len();
+        let size = self.slots.len();
         let mut at = Part::home(tag, size);
-        while self.tags[at] != 0 {
-            if self.tags[at] == tag {
-                let [a, b, c] = self.places[at].map(u64::from);
-                return Some(a << 32 | b << 16 | c);
-            }
-            at += 1;
-            if at == size {
-                at = 0;
+        loop {
+            let found = &mut self.slots[at];
+            match tag_of(found) {
+                0 => {
+                    *found = slot(tag, place);
+                    self.count += 1;
+                    return None;
+                }
+                other if other == tag => return Some(place_of(found)),
+                _ => at = if at + 1 == size { 0 } else { at + 1 },
             }
         }
-        self.tags[at] = tag;
-        self.places[at] = [(place >> 32) as u16, (place >> 16) as u16, place as u16];
-        self.count += 1;
-        None
     }
 
     /// Has all that will be looked at fetched at once, instead of waiting for one after the other.
     #[inline]
     fn touch(&self, tags: impl Iterator<Item = u64>) {
-        let size = self.tags.len();
-        let there = tags.map(|tag| self.tags.get(Part::home(tag, size)).copied().unwrap_or_default());
+        let size = self.slots.len();
+        let there = tags.map(|tag| self.slots.get(Part::home(tag, size)).map_or(0, tag_of));
         std::hint::black_box(there.fold(0, |all, tag| all ^ tag));
     }
 
     #[cold]
     fn grow(&mut self) {
         const SMALLEST: usize = 64;
-        let size = (self.tags.len() / 3 * 4).max(SMALLEST).next_multiple_of(8);
-        let (tags, places) = (vec![0; size], vec![[0; 3]; size]);
-        let (old_tags, old_places) =
-            (std::mem::replace(&mut self.tags, tags), std::mem::replace(&mut self.places, places));
-        for (tag, place) in old_tags.into_iter().zip(old_places).filter(|(tag, _)| *tag != 0) {
-            let mut at = Part::home(tag, size);
-            while self.tags[at] != 0 {
+        let size = (self.slots.len() / 3 * 4).max(SMALLEST).next_multiple_of(8);
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; size]);
+        for slot in old.into_iter().filter(|slot| *slot != EMPTY) {
+            let mut at = Part::home(tag_of(&slot), size);
+            while self.slots[at] != EMPTY {
                 at = if at + 1 == size { 0 } else { at + 1 };
             }
-            self.tags[at] = tag;
-            self.places[at] = place;
+            self.slots[at] = slot;
         }
     }
 }
@@ -216,7 +235,7 @@ mod tests {
             noted.add(&keys, format!("key:{i}").as_bytes(), Known { unit: 0, db: 0, place: i });
         }
         keys.note(&mut noted, &mut |_, _| panic!("all are different"));
-        let room: usize = keys.parts.iter().map(|part| part.lock().unwrap().tags.len() * 14).sum();
-        assert!(room < 300_000 * 22, "{room}");
+        let room: usize = keys.parts.iter().map(|part| part.lock().unwrap().slots.len() * 14).sum();
+        assert!(room < 300_000 * 26, "{room}");
     }
 }

@@ -187,7 +187,9 @@ impl Eye {
             let kind = entry.value.kind().name();
             self.faults.add(format!("{kind}: it is empty; servers from 6.2 on skip the key, older ones load it"));
         }
-        out.problems.extend(self.faults.errors.drain(..).map(|e| e.placed(offset).of_key(db, key)));
+        if !self.faults.errors.is_empty() {
+            out.problems.extend(self.faults.errors.drain(..).map(|e| e.placed(offset).of_key(db, key)));
+        }
         if let Some(seen) = seen {
             self.noted.add(seen, key, Known { unit, db, place: offset });
         }

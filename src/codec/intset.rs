@@ -1,6 +1,7 @@
 //! Intset: `width:u32le n:u32le`, then n signed little-endian integers in ascending order (`intset.c`).
 
 use super::Cursor;
+use super::order::certain;
 use crate::error::{Error, Result};
 
 /// The members of an intset.
@@ -38,6 +39,32 @@ impl<'a> Intset<'a> {
             i64::from_le_bytes(wide)
         })
     }
+}
+
+/// The members of a damaged intset, without those that are close to a place where something is wrong: its header, or
+/// one that is out of order.
+pub fn salvage(blob: &[u8]) -> Vec<i64> {
+    /// Bytes that were overwritten in a row.
+    const CLOSE: usize = 10;
+    let mut cur = Cursor::new(blob);
+    let (Ok(said), Ok(n)) = (cur.u32_le(), cur.u32_le()) else { return Vec::new() };
+    let body = cur.rest();
+    let fits = |width: &usize| (n as usize).checked_mul(*width) == Some(body.len());
+    // A width that the number of members gives, or else the number that the width gives.
+    let width = [2, 4, 8].into_iter().find(fits).unwrap_or(said as usize);
+    if !matches!(width, 2 | 4 | 8) || !body.len().is_multiple_of(width) {
+        return Vec::new();
+    }
+    let members: Vec<i64> = Intset { body, width }.members().collect();
+    let is_certain = certain(&members, |a, b| a < b);
+    let is_header_bad = width != said as usize || !fits(&width);
+    let close = CLOSE.div_ceil(width);
+    let is_far = |i: usize| {
+        let begin = i.saturating_sub(close);
+        let end = members.len().min(i + close + 1);
+        is_certain[begin..end].iter().all(|is_certain| *is_certain) && !(is_header_bad && i < close)
+    };
+    (0..members.len()).filter(|i| is_far(*i)).map(|i| members[i]).collect()
 }
 
 /// Appends an intset of these members, which are ascending and distinct, in the narrowest width that holds them.

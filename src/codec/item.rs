@@ -47,6 +47,34 @@ pub fn declared(start: &[u8], at: usize) -> Option<u64> {
     (count != u16::MAX).then_some(u64::from(count))
 }
 
+/// Bytes that were overwritten in a row reach so far beyond the first that shows.
+pub(super) const CLOSE: usize = 10;
+
+/// Gives what could be read of a damaged list, `step` elements at a time, as they belong together: those from its begin
+/// that stand from `certain_from` on, and those up to its end. If its terminator was overwritten, the one before it
+/// may have been.
+pub(super) fn groups<'a>(
+    front: &mut Vec<(usize, Item<'a>)>,
+    back: &[(usize, Item<'a>)],
+    certain_from: usize,
+    is_terminated: bool,
+    step: usize,
+    keep: &mut impl FnMut(&[Item<'a>]),
+) {
+    if !is_terminated && back.is_empty() {
+        front.pop();
+    }
+    let back = if is_terminated { &back[back.len() % step..] } else { &[] };
+    let mut group = Vec::with_capacity(step);
+    for elements in front.chunks_exact(step).chain(back.chunks_exact(step)) {
+        if elements[0].0 >= certain_from {
+            group.clear();
+            group.extend(elements.iter().map(|(_, item)| *item));
+            keep(&group);
+        }
+    }
+}
+
 /// Checks what a listpack and a ziplist have alike: the total at their front, and the terminator at their end.
 #[inline]
 pub(super) fn check_frame(blob: &[u8], header: usize, what: &'static str) -> Result<()> {

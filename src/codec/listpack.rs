@@ -169,10 +169,9 @@ fn back_width(size: usize) -> usize {
     }
 }
 
-/// Puts into `out` what can be read of a damaged listpack from its begin on, and from its end by the back lengths;
-/// `step` elements belong together.
-pub fn salvage(blob: &[u8], step: usize, out: &mut Builder) {
-    out.clear();
+/// Gives what can be read of a damaged listpack from its begin on, and from its end by the back lengths, `step` elements
+/// at a time, as they belong together.
+pub fn salvage(blob: &[u8], step: usize, keep: &mut impl FnMut(&[Item<'_>])) {
     let Some(last) = blob.len().checked_sub(1).filter(|last| *last >= HEADER) else { return };
     // A frame that says nothing of what is inside.
     let mut framed = blob.to_vec();
@@ -181,24 +180,34 @@ pub fn salvage(blob: &[u8], step: usize, out: &mut Builder) {
     framed[last] = 0xff;
     let at = |pos| Listpack { blob: &framed, pos, seen: 0 };
     let mut list = at(HEADER);
-    let mut front = Vec::new();
-    while let Ok(Some(item)) = list.next_item() {
-        front.push(item);
+    let (mut front, mut back) = (Vec::new(), Vec::new());
+    while list.pos < last {
+        let start = list.pos;
+        match list.next_item() {
+            Ok(Some(item)) => front.push((start, item)),
+            _ => break,
+        }
     }
-    let (mut back, mut end) = (Vec::new(), last);
+    let is_whole = list.pos == last;
+    let mut end = last;
     while let Some(start) = element_before(&framed, end).filter(|start| *start >= list.pos) {
         let mut one = at(start);
         match one.next_item() {
-            Ok(Some(item)) if one.pos == end => back.push(item),
+            Ok(Some(item)) if one.pos == end => back.push((start, item)),
             _ => break,
         }
         end = start;
     }
-    front.truncate(front.len() / step * step);
-    back.truncate(back.len() / step * step);
-    for item in front.into_iter().chain(back.into_iter().rev()) {
-        out.push(item.text(&mut itoa::Buffer::new()));
+    back.reverse();
+    if !is_whole {
+        // Whatever was written over what is between them may look like an element by chance.
+        front.pop();
+        back.drain(..back.len().min(1));
     }
+    let count = item::declared(blob, 4).filter(|_| is_whole).unwrap_or(front.len() as u64);
+    let is_header_sound = blob[..4] == framed[..4] && count == front.len() as u64;
+    let certain_from = if is_header_sound { HEADER } else { HEADER + item::CLOSE };
+    item::groups(&mut front, &back, certain_from, blob[last] == 0xff, step, keep);
 }
 
 /// Where the element begins that ends here, as its back length says.
@@ -333,32 +342,30 @@ mod tests {
         words.iter().for_each(|word| list.push(word));
         let sound = list.finish().to_vec();
         let left = |blob: &[u8], step| {
-            let mut out = Builder::default();
-            salvage(blob, step, &mut out);
-            let blob = out.finish().to_vec();
-            let (mut list, mut words) = (Listpack::new(&blob).unwrap(), Vec::new());
-            while let Some(item) = list.next_item().unwrap() {
-                words.push(item.text(&mut itoa::Buffer::new()).to_vec());
-            }
+            let mut words = Vec::new();
+            salvage(blob, step, &mut |group| {
+                words.extend(group.iter().map(|item| item.text(&mut itoa::Buffer::new()).to_vec()));
+            });
             words
         };
         assert_eq!(left(&sound, 1), words);
-        // The length of the long one, or its back length: only it is lost, or all of its group.
+        // The length of the long one, or its back length: it is lost, and what is beside it, or all of their groups.
         for at in [11, 12, 213, 214] {
             let mut bad = sound.clone();
             bad[at] ^= 0x15;
-            assert_eq!(left(&bad, 1), [&words[..2], &words[3..]].concat(), "byte {at}");
-            assert_eq!(left(&bad, 2), [&words[..2], &words[4..]].concat(), "byte {at}");
+            assert_eq!(left(&bad, 1), [&words[..1], &words[4..]].concat(), "byte {at}");
+            assert_eq!(left(&bad, 2), words[4..], "byte {at}");
         }
+        // A header, and what is close to it.
         for at in 0..6 {
             let mut bad = sound.clone();
             bad[at] ^= 0xff;
-            assert_eq!(left(&bad, 2), words, "byte {at} of the header");
+            assert_eq!(left(&bad, 2), words[4..], "byte {at} of the header");
         }
         for at in 0..sound.len() {
             let mut bad = sound.clone();
             bad[at] ^= 0xff;
-            assert!(left(&bad, 1).len() >= 6, "byte {at}");
+            assert!(left(&bad, 1).len() >= 5, "byte {at}");
             left(&sound[..at], 3);
         }
     }

@@ -13,6 +13,7 @@ pub mod length;
 pub mod listpack;
 pub mod lzf;
 pub mod module;
+pub(crate) mod order;
 pub mod packed;
 pub mod stream;
 pub mod string;

@@ -9,6 +9,10 @@
 //! F1…FD                    integer 0…12
 //! ```
 
+mod salvage;
+
+pub use salvage::salvage;
+
 use super::item::{self, Item};
 use super::string::canonical_integer;
 use crate::error::{Error, Result};

@@ -64,6 +64,12 @@ impl Batch {
         Batch { bytes: Vec::new(), begin: 0, used: 0, ahead: None, marks: Vec::new(), offset: 0, db: 0, origin }
     }
 
+    /// One record, which these bytes are.
+    pub(crate) fn of_one(bytes: Vec<u8>, offset: u64, db: u64, origin: Arc<Origin>) -> Batch {
+        let (used, marks) = (bytes.len(), vec![Mark { start: 0, end: bytes.len() }]);
+        Batch { bytes, used, marks, offset, db, ..Batch::new(origin) }
+    }
+
     /// How many units there are.
     pub fn len(&self) -> usize {
         self.marks.len()

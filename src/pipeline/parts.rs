@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Output;
 use super::recorder::{Encoded, Plan, What};
+use super::unfinished::MadeFolders;
 use crate::codec::{Cursor, Str};
 use crate::error::{Error, Result};
 use crate::model::Target;
@@ -136,6 +137,8 @@ pub(super) struct Parts<'p> {
     last: HashMap<u128, u64>,
     ordinal: u64,
     pub(super) tally: Tally,
+    /// The last to go: when the files that did not get their names have gone.
+    made: Option<MadeFolders>,
 }
 
 /// What did not go in.
@@ -162,13 +165,16 @@ impl<'p> Parts<'p> {
             last: HashMap::new(),
             ordinal: 0,
             tally: Tally::default(),
+            made: None,
         };
         match destination {
             Destination::One(output) => {
                 parts.parts.push(Part::begin(String::new(), output, &plan.target, plan.checksum));
             }
             Destination::Folder { path, division, force } => {
-                std::fs::create_dir_all(&path).map_err(|e| Error::from(e).in_input(&path.display().to_string()))?;
+                let made =
+                    MadeFolders::create(&path).map_err(|e| Error::from(e).in_input(&path.display().to_string()))?;
+                parts.made = Some(made);
                 parts.folder = Some((path, force));
                 parts.division = division;
                 parts.open_first()?;
@@ -321,7 +327,11 @@ impl<'p> Parts<'p> {
             self.done.push(part.end()?);
         }
         let finish = |done: Done| done.output.finish().map(|()| done.written);
-        self.done.into_iter().map(finish).collect()
+        let written = self.done.into_iter().map(finish).collect::<Result<_>>()?;
+        if let Some(made) = self.made {
+            made.keep();
+        }
+        Ok(written)
     }
 }
 

@@ -182,10 +182,16 @@ impl Writer {
                 out.push(opcode::EXPIRETIME_MS);
                 out.extend_from_slice(&at.to_le_bytes());
             }
-            Some(at) => {
-                out.push(opcode::EXPIRETIME);
-                out.extend_from_slice(&(at.div_euclid(1000) as u32).to_le_bytes());
-            }
+            Some(at) => match u32::try_from(at.div_euclid(1000)) {
+                Ok(seconds) => {
+                    out.push(opcode::EXPIRETIME);
+                    out.extend_from_slice(&seconds.to_le_bytes());
+                    if at % 1000 != 0 {
+                        lost.push("the milliseconds of its expiry".into());
+                    }
+                }
+                Err(_) => lost.push("its expiry, which 32 bits can't hold".into()),
+            },
             None => {}
         }
         match entry.eviction {

@@ -8,6 +8,7 @@
 mod names;
 mod quarantine;
 mod rescue;
+mod rows;
 mod source;
 mod stitch;
 mod surgeon;
@@ -115,6 +116,8 @@ pub struct Report {
     pub dropped: u64,
     /// Keys that are in the output, but not as they were.
     pub changed: u64,
+    /// Those of them that lack some of their elements.
+    pub trimmed: u64,
     /// Stretches of bytes that are no records.
     pub gaps: u64,
     /// Bytes of all that is lost.
@@ -138,7 +141,11 @@ pub struct Report {
 impl Report {
     /// Whether something was lost.
     pub fn is_loss(&self) -> bool {
-        self.lost + self.gaps > 0 || !self.closed || self.commands || self.unreadable.is_some() || self.missing() > 0
+        self.lost + self.gaps + self.trimmed > 0
+            || !self.closed
+            || self.commands
+            || self.unreadable.is_some()
+            || self.missing() > 0
     }
 
     /// Keys that the databases are said to have had beyond those that are kept or were left out for nothing.

@@ -41,6 +41,7 @@ impl<'r> Stitcher<'r> {
     /// Takes what came of a batch.
     pub(super) fn take(&mut self, outcome: &mut Outcome) -> Result<()> {
         self.report.gaps += outcome.gaps;
+        self.report.trimmed += outcome.trimmed;
         for (db, keys) in &outcome.hints {
             self.sizes.entry(*db).or_default().0 += keys;
         }

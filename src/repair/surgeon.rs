@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::names::id;
 use super::rescue::Rescuer;
-use super::{Fate, Left, Repairs};
+use super::{Fate, Left, Repairs, rows};
 use crate::check::{Deep, Faults};
 use crate::error::{Error, Result};
 use crate::model::{Batch, Buffers, Entry, Origin, RdbType, Record, Rewrite, Scratch, Target, library_name};
@@ -27,6 +27,8 @@ pub(super) struct Outcome {
     /// Size hints: database and keys.
     pub(super) hints: Vec<(u64, u64)>,
     pub(super) gaps: u64,
+    /// Values without some of their elements.
+    pub(super) trimmed: u64,
 }
 
 /// A record in a piece of the output.
@@ -129,28 +131,68 @@ impl<'r> Surgeon<'r> {
             return self.write(entry, raw, scratch, out);
         }
         let why: Vec<String> = self.faults.errors.iter().map(Error::reason).collect();
-        let mut why = why.join("; ");
-        if self.repairs.salvage_elements
-            && let Some((value, kept)) = self.rescuer.rescue(entry.value, scratch)
-        {
-            let rescued = Entry { value, ..sane(*entry) };
-            let start = out.bytes.len();
-            self.faults.clear();
-            self.deep.entry(&rescued, scratch, &mut self.faults);
-            let is_sound = self.faults.errors.is_empty() && !self.faults.is_empty;
-            if is_sound
-                && self.writer.entry(&rescued, &Rewrite::default(), scratch, &mut out.bytes)? == Carried::Whole
-                && out.bytes.len() > start
-            {
-                why.push_str(&format!("; {} kept", crate::text::count(kept, "element")));
-                out.leave(entry.offset, raw, key(), why, Fate::Changed);
-                out.push_key(&rescued, self.seeds);
-                return Ok(());
-            }
-            out.bytes.truncate(start);
+        let why = why.join("; ");
+        let said = entry.value.count(scratch).ok().flatten();
+        match self.rescue(entry, said, scratch, out)? {
+            Some(kept) => out.leave(entry.offset, raw, key(), format!("{why}; {kept}"), Fate::Changed),
+            None => out.leave(entry.offset, raw, key(), why, Fate::Lost),
         }
-        out.leave(entry.offset, raw, key(), why, Fate::Lost);
         Ok(())
+    }
+
+    /// Writes what can be kept of a damaged value, if that is wanted; says how much of what it is said to have.
+    fn rescue(
+        &mut self,
+        entry: &Entry<'_>,
+        said: Option<u64>,
+        scratch: &mut Scratch,
+        out: &mut Outcome,
+    ) -> Result<Option<String>> {
+        if !self.repairs.salvage_elements {
+            return Ok(None);
+        }
+        let Some((value, kept)) = self.rescuer.rescue(entry.value, scratch) else { return Ok(None) };
+        let rescued = Entry { value, ..sane(*entry) };
+        self.faults.clear();
+        self.deep.entry(&rescued, scratch, &mut self.faults);
+        if !self.faults.errors.is_empty() || self.faults.is_empty {
+            return Ok(None);
+        }
+        let start = out.bytes.len();
+        let carried = self.writer.entry(&rescued, &Rewrite::default(), scratch, &mut out.bytes)?;
+        if carried != Carried::Whole || out.bytes.len() == start {
+            out.bytes.truncate(start);
+            return Ok(None);
+        }
+        out.push_key(&rescued, self.seeds);
+        out.trimmed += u64::from(said != Some(kept));
+        let kept = crate::text::count(kept, "element");
+        Ok(Some(match said {
+            Some(said) => format!("{kept} kept of the {said} that it is said to have"),
+            None => format!("{kept} kept"),
+        }))
+    }
+
+    /// Tells of bytes between records; keeps what it can of a row of elements whose lengths are damaged.
+    fn gap(&mut self, gap: &Gap, origin: &Arc<Origin>, out: &mut Outcome) {
+        let mut kept = None;
+        if self.repairs.salvage_elements
+            && !gap.goes_on
+            && let Some((bytes, said)) = rows::record_around_damage(&gap.raw, origin)
+        {
+            let mut buffers = std::mem::take(&mut self.buffers);
+            let mut db = gap.why.db().unwrap_or_default();
+            let batch = Batch::of_one(bytes, gap.start, db, origin.clone());
+            let rescued = batch.unit(0, &mut db, &mut buffers, &mut |record, scratch| {
+                if let Record::Entry(entry) = record {
+                    kept = self.rescue(&entry, Some(said), scratch, out)?;
+                }
+                Ok(())
+            });
+            self.buffers = buffers;
+            kept = kept.filter(|_| rescued.is_ok());
+        }
+        out.leave_gap(gap, kept);
     }
 
     fn write(&mut self, entry: &Entry<'_>, raw: &[u8], scratch: &mut Scratch, out: &mut Outcome) -> Result<()> {
@@ -220,7 +262,7 @@ impl Outcome {
         self.items.clear();
         self.left.clear();
         self.hints.clear();
-        self.gaps = 0;
+        (self.gaps, self.trimmed) = (0, 0);
     }
 
     fn push_key(&mut self, entry: &Entry<'_>, seeds: &[RandomState; 2]) {
@@ -234,15 +276,17 @@ impl Outcome {
         self.left.push(Left { start, end, key, why, fate, bits: None, raw: raw.to_vec() });
     }
 
-    fn leave_gap(&mut self, gap: &Gap) {
+    fn leave_gap(&mut self, gap: &Gap, kept: Option<String>) {
         let mut why = gap.why.reason();
         if let Some(db) = gap.guessed_db {
             why.push_str(&format!("; the keys behind are taken to be in database {db}"));
         }
         let key = gap.why.key().map(|key| (gap.why.db().unwrap_or_default(), key.to_vec()));
+        let fate = if kept.is_some() { Fate::Changed } else { Fate::Lost };
+        why.extend(kept.map(|kept| format!("; {kept}")));
         let Gap { start, end, bits, .. } = *gap;
         self.gaps += u64::from(!gap.goes_on);
-        self.left.push(Left { start, end, key, why, fate: Fate::Lost, bits, raw: gap.raw.clone() });
+        self.left.push(Left { start, end, key, why, fate, bits, raw: gap.raw.clone() });
     }
 }
 
@@ -251,7 +295,7 @@ impl Work<Piece> for Surgeon<'_> {
 
     fn batch(&mut self, piece: &Piece, out: &mut Outcome) -> Result<()> {
         out.clear();
-        piece.gaps.iter().for_each(|gap| out.leave_gap(gap));
+        piece.gaps.iter().for_each(|gap| self.gap(gap, piece.batch.origin(), out));
         self.records(&piece.batch, out);
         Ok(())
     }
