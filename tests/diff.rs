@@ -218,7 +218,7 @@ fn however_much_differs_it_is_told_once() {
     let told = diff(&a, &b, &["--json"]).fails_with(1);
     let (mut lines, mut counts) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::new());
     for line in told.out().lines().filter(|line| line.contains("\"key\"")) {
-        let change: serde_json::Value = serde_json::from_str(line).unwrap();
+        let change: Value = serde_json::from_str(line).unwrap();
         assert!(lines.insert(change["key"].to_string()), "twice: {line}");
         *counts.entry(change["change"].as_str().unwrap().to_owned()).or_insert(0) += 1;
     }
