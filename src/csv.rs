@@ -72,7 +72,7 @@ impl Writer {
         start.push(b',');
         let is_list = entry.value.kind() == Kind::List;
         let mut rows = 0_u64;
-        entry.value.each(scratch, |element| {
+        entry.value.each_dyn(scratch, &mut |element| {
             if is_list {
                 index.clear();
                 integer(rows, index);
@@ -152,7 +152,7 @@ impl KeyRow<'_> {
 fn longest(value: Value<'_>, scratch: &mut Scratch) -> Result<Option<u64>> {
     let mut longest = 0;
     let mut is_opaque = false;
-    value.each(scratch, |element| {
+    value.each_dyn(scratch, &mut |element| {
         let len = match element {
             Element::Item(item) | Element::Slot { item, .. } => item.len(),
             Element::Expiring { member, .. } | Element::Scored { member, .. } => member.len(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::compat::Features;
 use crate::codec::module::ModuleId;
 use crate::error::{Error, Result};
-use crate::model::{Batch, Buffers, Entry, Eviction, Kind, Origin, Record};
+use crate::model::{Batch, Buffers, Entry, Eviction, Kind, Origin, RdbType, Record, Value};
 use crate::pipeline::{Input, Work, run};
 use crate::rdb::End;
 
@@ -115,7 +115,8 @@ pub struct ModuleUse {
 }
 
 impl Summary {
-    fn entry(&mut self, entry: &Entry<'_>) {
+    #[inline(always)]
+    fn entry(&mut self, entry: &Entry<'_>, places: &mut Places) {
         match entry.eviction {
             Eviction::Idle(_) => self.idle += 1,
             Eviction::Freq(_) => self.freq += 1,
@@ -125,26 +126,35 @@ impl Summary {
             self.with_meta += 1;
             self.features.key_meta = true;
         }
-        let key = TypeKey::of(entry);
-        if let Some(id) = key.module {
-            self.modules.entry(id).or_default().values += 1;
-        }
-        self.features.note(entry.value.rdb_type);
-        self.count(key, EncodingTally { keys: 1, bytes: entry.size });
+        let place = &mut places[entry.value.rdb_type as usize][entry.value.form()];
+        let tally = match place.and_then(|i| self.types.get_mut(usize::from(i))) {
+            Some((_, tally)) => tally,
+            None => self.new_row(entry, place),
+        };
+        tally.keys += 1;
+        tally.bytes += entry.size;
     }
 
-    fn count(&mut self, key: TypeKey, more: EncodingTally) {
-        // There are few of them, and one look at a short list is quicker than any table.
-        let tally = match self.types.iter_mut().position(|(known, _)| known.is(&key)) {
-            Some(i) => &mut self.types[i].1,
-            None => {
-                self.types.push((key, EncodingTally::default()));
-                let last = self.types.len() - 1;
-                &mut self.types[last].1
-            }
-        };
-        tally.keys += more.keys;
-        tally.bytes += more.bytes;
+    /// The row of an entry whose place in the table is not known yet, or depends on its module.
+    #[inline(never)]
+    fn new_row(&mut self, entry: &Entry<'_>, place: &mut Option<u16>) -> &mut EncodingTally {
+        let key = TypeKey::of(entry);
+        self.features.note(entry.value.rdb_type);
+        let i = self.row(key);
+        match key.module {
+            Some(id) => self.modules.entry(id).or_default().values += 1,
+            None => *place = u16::try_from(i).ok(),
+        }
+        &mut self.types[i].1
+    }
+
+    /// The place of a row in the table, which has it then.
+    fn row(&mut self, key: TypeKey) -> usize {
+        let known = self.types.iter().position(|(known, _)| known.is(&key));
+        known.unwrap_or_else(|| {
+            self.types.push((key, EncodingTally::default()));
+            self.types.len() - 1
+        })
     }
 
     fn other(&mut self, record: &Record<'_>) {
@@ -187,7 +197,9 @@ impl Summary {
             self.databases.entry(db).or_default().add(more);
         }
         for (key, more) in other.types {
-            self.count(key, more);
+            let i = self.row(key);
+            self.types[i].1.keys += more.keys;
+            self.types[i].1.bytes += more.bytes;
         }
         for (id, more) in other.modules {
             let all = self.modules.entry(id).or_default();
@@ -217,9 +229,13 @@ impl Summary {
     }
 }
 
+/// By type and form of a value the place of its row, where these decide it.
+type Places = [[Option<u16>; Value::FORMS]; RdbType::COUNT];
+
 /// A worker that counts.
 struct Counter {
     summary: Summary,
+    places: Places,
     now: i64,
     buffers: Buffers,
 }
@@ -228,7 +244,7 @@ impl Work for Counter {
     type Output = ();
 
     fn batch(&mut self, batch: &Batch, _: &mut ()) -> Result<()> {
-        let Counter { summary, now, buffers } = self;
+        let Counter { summary, places, now, buffers } = self;
         // Keys of a database stand together: it is looked up once for all of them.
         let (mut number, mut db) = (batch.db(), Database::default());
         let outcome = batch.each(buffers, |record, _| {
@@ -244,7 +260,7 @@ impl Work for Counter {
                     let expired = entry.expiry.is_some_and(|at| at <= *now);
                     let bytes = entry.size;
                     db.add(Database { keys: 1, expires: u64::from(expires), expired: u64::from(expired), bytes });
-                    summary.entry(entry);
+                    summary.entry(entry, places);
                 }
                 other => summary.other(other),
             }
@@ -273,7 +289,12 @@ pub struct Summarized {
 /// until there is the answer.
 pub fn summarize(input: &mut Input, threads: NonZeroUsize, now: i64) -> Summarized {
     input.reader.verify(false);
-    let counter = || Counter { summary: Summary::default(), now, buffers: Buffers::default() };
+    let counter = || Counter {
+        summary: Summary::default(),
+        places: [[None; Value::FORMS]; RdbType::COUNT],
+        now,
+        buffers: Buffers::default(),
+    };
     let mut head = counter();
     let mut damage = None;
     if let Some(batch) = input.reader.take_head() {

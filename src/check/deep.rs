@@ -86,10 +86,10 @@ impl Deep {
             Kind::Stream => self.stream.check(value, scratch, faults),
             Kind::Array => array(value, scratch, faults),
             Kind::VectorSet => {
-                value.each(scratch, |_| Ok(()))?;
+                value.verify(scratch)?;
                 self.links.check(value, faults)
             }
-            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => value.each(scratch, |_| Ok(())),
+            Kind::String | Kind::Module | Kind::Json | Kind::Foreign => value.verify(scratch),
         }
     }
 
@@ -104,7 +104,7 @@ impl Deep {
         };
         let mut items = 0_u64;
         if !is_packed {
-            value.each(scratch, |_| Ok(items += 1))?;
+            value.each_dyn(scratch, &mut |_| Ok(items += 1))?;
             faults.is_empty = items == 0;
             return Ok(());
         }
@@ -282,7 +282,7 @@ fn count(mut list: Packed<'_>) -> Result<u64> {
 /// Slots stand in ascending order, and there is one at least.
 fn array(value: Value<'_>, scratch: &mut Scratch, faults: &mut Faults) -> Result<()> {
     let (mut previous, mut is_sorted) = (None, true);
-    value.each(scratch, |element| {
+    value.each_dyn(scratch, &mut |element| {
         if let Element::Slot { index, .. } = element {
             if previous.is_some_and(|previous| index <= previous) && std::mem::replace(&mut is_sorted, false) {
                 faults.add(format!("array: slot {index} is not in its place"));

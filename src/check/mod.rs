@@ -174,7 +174,7 @@ fn shallow(entry: &Entry<'_>, filter: &Filter, scratch: &mut Scratch, out: &mut 
     }
     out.keys += 1;
     entry.each_meta(|_| Ok(()))?;
-    entry.value.each(scratch, |_| Ok(()))
+    entry.value.verify(scratch)
 }
 
 impl Eye {

@@ -135,7 +135,7 @@ fn find(
 /// have in any order.
 fn each_as_shown(value: Value<'_>, scratch: &mut Scratch, mut visit: impl FnMut(Element<'_>)) -> Result<()> {
     let mut scored: Vec<(f64, Vec<u8>)> = Vec::new();
-    value.each(scratch, |element| {
+    value.each_dyn(scratch, &mut |element| {
         match element {
             Element::Scored { member, score } => scored.push((score, member.to_vec())),
             other => visit(other),
@@ -213,7 +213,7 @@ fn stream_as_redis_cli(entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u
     let width = entry.value.count(scratch)?.unwrap_or(0).max(1).to_string().len();
     let indent = " ".repeat(width + 2);
     let (mut entries, mut fields) = (0_u64, 0_u64);
-    entry.value.each(scratch, |element| {
+    entry.value.each_dyn(scratch, &mut |element| {
         match element {
             Element::Stream(Part::Entry(id)) => {
                 entries += 1;

@@ -17,6 +17,24 @@ use super::string::canonical_integer;
 use crate::error::{Error, Result};
 
 const HEADER: usize = 6;
+/// By its first byte how long an element is, and which bits of its second byte are to be added; 0 if that does not tell.
+const SIZES: [(u16, u8); 256] = {
+    let mut sizes = [(0, 0); 256];
+    let mut first = 0;
+    while first < 256 {
+        sizes[first] = match first {
+            0..0x80 => (1, 0),
+            0x80..0xc0 => ((first as u16 & 0x3f) + 1, 0),
+            0xc0..0xe0 => (2, 0),
+            0xe0..=0xef => ((first as u16 & 0x0f) << 8 | 2, 0xff),
+            0xf1..0xf4 => (first as u16 - 0xee, 0),
+            0xf4 => (9, 0),
+            _ => (0, 0),
+        };
+        first += 1;
+    }
+    sizes
+};
 /// In the header: more elements than it can say.
 const UNKNOWN: u64 = u16::MAX as u64;
 
@@ -94,6 +112,26 @@ impl<'a> Listpack<'a> {
         self.back_length(size)?;
         self.seen += 1;
         Ok(Some(item))
+    }
+
+    /// Walks to the end; says how many elements there are in all.
+    pub fn count(mut self) -> Result<u64> {
+        loop {
+            let rest = &self.blob[self.pos..];
+            // Of what form an element is can't be foreseen, so its size is looked up, and only its back length decides.
+            if let [first, second, ..] = *rest {
+                let (size, more) = SIZES[first as usize];
+                let size = usize::from(size) + usize::from(second & more);
+                if (1..=127).contains(&size) && size + 1 < rest.len() && rest[size] == size as u8 {
+                    self.pos += size + 1;
+                    self.seen += 1;
+                    continue;
+                }
+            }
+            if self.any_item()?.is_none() {
+                return Ok(self.seen);
+            }
+        }
     }
 
     #[inline]

@@ -48,6 +48,34 @@ pub fn decompress_start<'b>(packed: &[u8], len: u64, want: usize, buf: &'b mut V
     Ok(&buf[..done])
 }
 
+/// Whether `packed` gives just `len` bytes, found without decompressing: by a look at the instructions alone.
+pub fn is_sound(packed: &[u8], len: u64) -> bool {
+    let (mut from, mut to) = (0, 0_u64);
+    while let Some(&control) = packed.get(from) {
+        if control < 0x20 {
+            let n = u64::from(control) + 1;
+            from += n as usize + 1;
+            to += n;
+            continue;
+        }
+        let high = u64::from(control & 0x1f) << 8;
+        let Some(&second) = packed.get(from + 1) else { return false };
+        let (low, n) = if control < 0xe0 {
+            from += 2;
+            (second, u64::from(control >> 5) + 2)
+        } else {
+            let Some(&third) = packed.get(from + 2) else { return false };
+            from += 3;
+            (third, 9 + u64::from(second))
+        };
+        if high + u64::from(low) + 1 > to {
+            return false;
+        }
+        to += n;
+    }
+    from == packed.len() && to == len
+}
+
 #[inline]
 fn room_for(packed: &[u8], len: u64, buf: &mut Vec<u8>) -> Result<usize> {
     if len > packed.len() as u64 * MAX_EXPANSION {

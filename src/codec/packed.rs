@@ -26,7 +26,27 @@ impl<'a> Packed<'a> {
     /// The next element, which must be there.
     #[inline]
     pub fn expect(&mut self, what: &'static str) -> Result<Item<'a>> {
-        self.next_item()?.ok_or_else(|| Error::malformed(format!("{what}: it lacks its last element")))
+        self.next_item()?.ok_or_else(|| Packed::lacking(what))
+    }
+
+    /// The error for a list whose elements belong together, when there are too few.
+    #[cold]
+    pub fn lacking(what: &'static str) -> Error {
+        Error::malformed(format!("{what}: it lacks its last element"))
+    }
+
+    /// Walks to the end; says how many elements there were.
+    pub fn count(self) -> Result<u64> {
+        match self {
+            Packed::Listpack(list) => list.count(),
+            Packed::Ziplist(mut list) => {
+                let mut n = 0;
+                while list.next_item()?.is_some() {
+                    n += 1;
+                }
+                Ok(n)
+            }
+        }
     }
 
     /// How many elements the header declares; `None` when it does not know.

@@ -102,6 +102,18 @@ impl<'a> Str<'a> {
         }
     }
 
+    /// Steps over a string and makes sure that it can be decoded; `buf` is used where it can't, to say why.
+    #[inline(always)]
+    pub fn verify(cur: &mut Cursor<'a>, buf: &mut Vec<u8>) -> Result<()> {
+        let start = cur.pos() as u64;
+        match Str::read(cur)? {
+            Str::Lzf { packed, len } if !lzf::is_sound(packed, len) => {
+                lzf::decompress(packed, len, buf).map(drop).map_err(|e| e.placed(start))
+            }
+            _ => Ok(()),
+        }
+    }
+
     #[inline(never)]
     fn take_special<'b>(cur: &mut Cursor<'a>, buf: &'b mut Vec<u8>) -> Result<&'b [u8]>
     where

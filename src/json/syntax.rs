@@ -29,17 +29,19 @@ pub(super) fn try_string(bytes: &[u8], out: &mut Vec<u8>) -> bool {
 fn write_difficult(bytes: &[u8], plain: usize, out: &mut Vec<u8>) -> bool {
     // What is before the first byte that needs care is ASCII.
     let is_ascii = bytes[plain..].is_ascii();
-    if !is_ascii && std::str::from_utf8(&bytes[plain..]).is_err() {
+    if !is_ascii && simdutf8::basic::from_utf8(&bytes[plain..]).is_err() {
         out.truncate(out.len() - plain - 1);
         out.extend_from_slice(b"{\"base64\":\"");
         write_base64(bytes, out);
         out.extend_from_slice(b"\"}");
         return false;
     }
-    out.reserve(bytes.len() - plain + bytes.len() / 8 + 10);
+    out.reserve(bytes.len() - plain + bytes.len() / 8 + 16);
     let mut at = plain;
-    while at < bytes.len() {
-        let byte = bytes[at];
+    loop {
+        at += copy_escaping(&bytes[at..], out, !is_ascii);
+        at += copy_plain(&bytes[at..], out, !is_ascii);
+        let Some(&byte) = bytes.get(at) else { return true };
         at += match ESCAPES.get(byte as usize) {
             None => write_wide(&bytes[at..], out),
             Some(b'u') => {
@@ -52,9 +54,7 @@ fn write_difficult(bytes: &[u8], plain: usize, out: &mut Vec<u8>) -> bool {
                 1
             }
         };
-        at += copy_plain(&bytes[at..], out, !is_ascii);
     }
-    true
 }
 
 /// Appends what begins with this byte, which is none of ASCII; says how many bytes that was. LINE SEPARATOR and PARAGRAPH
@@ -119,11 +119,31 @@ fn special(word: u64) -> u64 {
     (escaped(word) | word) & HIGH
 }
 
-/// As [`special`], but of what is not ASCII only bytes with which a line separator may begin.
+/// As [`special`], but of what is not ASCII only bytes with which C1 controls or line separators may begin.
 #[inline(always)]
 fn special_in_utf8(word: u64) -> u64 {
-    let [nel, separator] = [0xc2, 0xe2].map(|first| word ^ eight(first)).map(|x| x.wrapping_sub(ONES) & !x);
-    (escaped(word) & !word | nel | separator) & HIGH
+    (escaped(word) & !word | wide_special(word)) & HIGH
+}
+
+#[inline(always)]
+fn wide_special(word: u64) -> u64 {
+    let [c1, separator] = [0xc2, 0xe2].map(|first| word ^ eight(first)).map(|x| x.wrapping_sub(ONES) & !x);
+    c1 | separator
+}
+
+/// Whether more in a word needs care than `"` and `\`.
+#[inline(always)]
+fn is_difficult(word: u64, is_utf8: bool) -> bool {
+    let control = word.wrapping_sub(eight(0x20)) & !word;
+    let wide = if is_utf8 { wide_special(word) } else { word };
+    (control | wide) & HIGH != 0
+}
+
+/// Marks with their high bits the bytes that are `byte`, and no others.
+#[inline(always)]
+const fn equal(word: u64, byte: u8) -> u64 {
+    let other = word ^ eight(byte);
+    !(((other & !HIGH) + !HIGH) | other | !HIGH)
 }
 
 /// Appends what is plain at the front of `bytes`, and says how much that is: printable ASCII other than `"` and `\`,
@@ -131,13 +151,13 @@ fn special_in_utf8(word: u64) -> u64 {
 #[inline(always)]
 fn copy_plain(bytes: &[u8], out: &mut Vec<u8>, wide: bool) -> usize {
     let mut at = 0;
-    loop {
-        let rest = &bytes[at..];
-        let (word, size) = match rest.first_chunk::<8>() {
-            Some(eight) => (u64::from_le_bytes(*eight), 8),
-            None if rest.is_empty() => return at,
-            None => (short_word(bytes, rest), rest.len()),
-        };
+    while let Some(sixteen) = bytes[at..].first_chunk::<16>()
+        && is_plain(sixteen)
+    {
+        out.extend_from_slice(sixteen);
+        at += 16;
+    }
+    while let Some((word, size)) = word_at(bytes, at) {
         let found = if wide { special_in_utf8(word) } else { special(word) };
         // All eight are written, and what is too much is taken back: cheaper than copies of any length.
         out.extend_from_slice(&word.to_le_bytes());
@@ -147,6 +167,51 @@ fn copy_plain(bytes: &[u8], out: &mut Vec<u8>, wide: bool) -> usize {
             return at + plain;
         }
         at += 8;
+    }
+    at
+}
+
+/// In a form of which compilers make vector instructions.
+#[inline(always)]
+fn is_plain(bytes: &[u8; 16]) -> bool {
+    let special = bytes.iter().map(|b| u8::from((*b as i8) < 0x20) | u8::from(*b == b'"') | u8::from(*b == b'\\'));
+    special.fold(0, |any, one| any | one) == 0
+}
+
+/// Appends words that need no other care than backslashes before `"` and `\`; says how many bytes they were. With `wide`,
+/// they are known to be UTF-8.
+///
+/// Where quotes are as frequent as in a document, whether a word has one can't be foreseen. So all words go the same way:
+/// every byte is put where as many backslashes as it has before it leave it, on a ground of backslashes.
+#[inline(always)]
+fn copy_escaping(bytes: &[u8], out: &mut Vec<u8>, wide: bool) -> usize {
+    let mut at = 0;
+    while let Some((word, size)) = word_at(bytes, at) {
+        if is_difficult(word, wide) {
+            break;
+        }
+        let sums = ((equal(word, b'"') | equal(word, b'\\')) >> 7).wrapping_mul(ONES);
+        let start = out.len();
+        out.extend_from_slice(&[b'\\'; 16]);
+        let room: &mut [u8; 16] = (&mut out[start..start + 16]).try_into().expect("it has just been made");
+        for (i, byte) in word.to_le_bytes().into_iter().enumerate() {
+            let place = i + (sums >> (8 * i)) as usize;
+            room[place & 15] = byte;
+        }
+        out.truncate(start + size + (sums >> 56) as usize);
+        at += size;
+    }
+    at
+}
+
+/// The next eight bytes, or those that are left, filled up with spaces; and how many they are.
+#[inline(always)]
+fn word_at(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let rest = &bytes[at..];
+    match rest.first_chunk::<8>() {
+        Some(eight) => Some((u64::from_le_bytes(*eight), 8)),
+        None if rest.is_empty() => None,
+        None => Some((short_word(bytes, rest), rest.len())),
     }
 }
 
@@ -295,6 +360,9 @@ mod tests {
             .map(|i| "aé\"\\\n\u{1}\u{7f}😀 plain text".chars().cycle().skip(i % 13).take(i).collect())
             .collect();
         cases.extend((0..128_u8).map(|b| format!("12345678{}9", b as char)));
+        cases.extend((0..256_u16).map(|bits| {
+            (0..8).map(|i| if bits >> i & 1 == 0 { 'a' } else { ['"', '\\'][i % 2] }).chain("\"é".chars()).collect()
+        }));
         cases.extend((0..128_u8).map(|b| (b as char).to_string()));
         cases.push("a\u{85}b\u{2028}\u{2029}\u{2027}\u{86}".into());
         assert_eq!(t(cases[cases.len() - 1].as_bytes()), "\"a\\u0085b\\u2028\\u2029\u{2027}\\u0086\"");

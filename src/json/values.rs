@@ -34,12 +34,7 @@ impl ValueWriter {
         out.extend_from_slice(b",\"value\":");
         let shape = match kind {
             Kind::String | Kind::Json => {
-                value.each(scratch, |element| {
-                    if let Element::Item(text) = element {
-                        write_string(text, out);
-                    }
-                    Ok(())
-                })?;
+                write_string(value.text(scratch)?, out);
                 return Ok(());
             }
             Kind::List => return self.list(value, scratch, out),
@@ -48,7 +43,7 @@ impl ValueWriter {
             Kind::Hash => self.hash(value, scratch, out)?,
             Kind::Stream => {
                 let mut writer = StreamWriter::begin(out);
-                value.each(scratch, |element| {
+                value.each_dyn(scratch, &mut |element| {
                     if let Element::Stream(part) = element {
                         writer.part(part, out);
                     }
@@ -235,7 +230,7 @@ fn write_zset(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Res
 fn write_array(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
     let mut insert_index = None;
     out.push(b'[');
-    value.each(scratch, |element| {
+    value.each_dyn(scratch, &mut |element| {
         match element {
             Element::ArrayHead(head) => insert_index = head.insert_index,
             Element::Slot { index, item } => {
@@ -262,7 +257,7 @@ fn write_index(index: u64, out: &mut Vec<u8>) {
 }
 
 fn write_vectorset(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
-    value.each(scratch, |element| {
+    value.each_dyn(scratch, &mut |element| {
         match element {
             Element::VectorHead(head) => {
                 out.extend_from_slice(b"{\"dim\":");
@@ -305,7 +300,7 @@ fn write_vectorset(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -
 /// Module values and those of forks: who understands them, and the bytes.
 fn write_opaque(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
     // Walked to its last byte, so that a damaged value is no backup.
-    value.each(scratch, |_| Ok(()))?;
+    value.verify(scratch)?;
     let Some(id) = value.module() else {
         member("layout", out, |out| write_string(value.encoding().as_bytes(), out));
         member("rdbType", out, |out| integer(value.rdb_type.code(), out));
@@ -335,7 +330,7 @@ fn write_module_bytes(value: Value<'_>, out: &mut Vec<u8>) -> Result<()> {
 fn write_redisjson(value: Value<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
     let version = value.module().map_or(0, |id| id.version());
     let mut document = Vec::new();
-    value.each(scratch, |element| {
+    value.each_dyn(scratch, &mut |element| {
         let Element::Opaque(items) = element else { return Ok(()) };
         if let (2 | 3, Ok(Tagged::String(text))) = (version, Tagged::read(&mut Cursor::new(items))) {
             document.extend_from_slice(text.decode(&mut Vec::new())?);

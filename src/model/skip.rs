@@ -5,6 +5,7 @@
 
 use super::origin::Templates;
 use super::types::RdbType;
+use crate::codec::listpack::Listpack;
 use crate::codec::{Cursor, Str, array, double, module, stream};
 use crate::error::Result;
 
@@ -119,12 +120,7 @@ fn skip_field_names(cur: &mut Cursor<'_>) -> Result<u64> {
     match cur.length()? {
         0 => {
             let mut buf = Vec::new();
-            let mut names = crate::codec::listpack::Listpack::new(Str::take(cur, &mut buf)?)?;
-            let mut n = 0;
-            while names.next_item()?.is_some() {
-                n += 1;
-            }
-            Ok(n)
+            Listpack::new(Str::take(cur, &mut buf)?)?.count()
         }
         1 => {
             let n = cur.length()?;

@@ -78,6 +78,9 @@ macro_rules! types {
         }
 
         impl RdbType {
+            /// How many there are.
+            pub(crate) const COUNT: usize = [$(RdbType::$name),*].len();
+
             /// The type byte.
             pub fn code(self) -> u8 {
                 match self { $(RdbType::$name => $code,)* }

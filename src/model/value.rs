@@ -232,6 +232,53 @@ impl<'a> Value<'a> {
         cur.finish("value")
     }
 
+    /// As [`Value::each`], compiled once for all callers: for those that do more with an element than what a call costs.
+    pub fn each_dyn(self, scratch: &mut Scratch, visit: &mut dyn FnMut(Element<'_>) -> Result<()>) -> Result<()> {
+        self.each(scratch, visit)
+    }
+
+    /// The bytes of a string, or the text of Dragonfly's JSON; an error for all other types.
+    pub fn text<'s>(self, scratch: &'s mut Scratch) -> Result<&'s [u8]>
+    where
+        'a: 's,
+    {
+        let mut cur = Cursor::new(self.bytes);
+        if !matches!(self.rdb_type, RdbType::String | RdbType::DragonflyJson) {
+            return Err(cur.malformed("string: a value of another type"));
+        }
+        let text = Str::take(&mut cur, &mut scratch.blob)?;
+        cur.finish("value")?;
+        Ok(text)
+    }
+
+    /// Walks the value as [`Value::each`] does, only to find what is wrong with it: what holds nothing but data is not
+    /// decompressed for that, nor are elements made of it.
+    pub fn verify(self, scratch: &mut Scratch) -> Result<()> {
+        use RdbType::*;
+        let mut cur = Cursor::new(self.bytes);
+        match self.rdb_type {
+            String | DragonflyJson => Str::verify(&mut cur, &mut scratch.blob)?,
+            List | Set => verify_strings(cur.length()?, &mut cur, scratch)?,
+            Hash => verify_strings(cur.length()?.saturating_mul(2), &mut cur, scratch)?,
+            SetListpack => drop(verify_listpack(&mut cur, scratch)?),
+            HashListpack => {
+                if verify_listpack(&mut cur, scratch)? % 2 != 0 {
+                    return Err(Packed::lacking("hash"));
+                }
+            }
+            ListQuicklist2 => {
+                for _ in 0..cur.length()? {
+                    match quicklist_node(&mut cur)? {
+                        Node::Plain => Str::verify(&mut cur, &mut scratch.blob)?,
+                        Node::Packed => drop(verify_listpack(&mut cur, scratch)?),
+                    }
+                }
+            }
+            _ => return self.each(scratch, |_| Ok(())),
+        }
+        cur.finish("value")
+    }
+
     /// Decodes the next string and reads it as the packed list that this type has.
     fn packed<'d: 's, 's>(self, cur: &mut Cursor<'d>, scratch: &'s mut Scratch) -> Result<Packed<'s>> {
         let blob = Str::take(cur, &mut scratch.blob)?;
@@ -356,7 +403,7 @@ impl<'a> Value<'a> {
             Stream1 | Stream2 | Stream3 | Stream4 | Stream5 => stream::declared_length(&mut cur)?,
             HashZipmap | TemplateListpack | TemplateArray | TemplateArrayRef => {
                 let mut n = 0;
-                self.each(scratch, |_| {
+                self.each_dyn(scratch, &mut |_| {
                     n += 1;
                     Ok(())
                 })?;
@@ -382,23 +429,18 @@ impl<'a> Value<'a> {
         if let Some(count) = item::declared(start, at) {
             return Ok(count);
         }
-        let mut list = self.packed(&mut { string }, scratch)?;
-        let mut n = 0;
-        while list.next_item()?.is_some() {
-            n += 1;
-        }
-        Ok(n)
+        self.packed(&mut { string }, scratch)?.count()
     }
 
     /// The encoding that OBJECT ENCODING would name, as far as the file decides it.
     pub fn encoding(self) -> &'static str {
         use RdbType::*;
         match self.rdb_type {
-            String => self.string_encoding(),
+            String => ["int", "embstr", "raw"][self.form()],
             List => "linkedlist",
             ListZiplist | ZsetZiplist | HashZiplist => "ziplist",
             ListQuicklist => "quicklist",
-            ListQuicklist2 => self.list_encoding(),
+            ListQuicklist2 => ["listpack", "quicklist"][self.form()],
             Set | Hash | HashMetadata | HashMetadataPreGa | ValkeyHash | DragonflyHash | DragonflySet => "hashtable",
             SetIntset => "intset",
             SetListpack | HashListpack | ZsetListpack => "listpack",
@@ -419,24 +461,41 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn string_encoding(self) -> &'static str {
-        /// `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
-        const EMBEDDED: u64 = 44;
-        match Str::read(&mut Cursor::new(self.bytes)) {
-            Ok(Str::Int(_)) => "int",
-            Ok(Str::Raw(text)) if text.len() <= 20 && crate::codec::string::canonical_integer(text).is_some() => "int",
-            Ok(Str::Raw(text)) if text.len() as u64 <= EMBEDDED && self.origin.version > 6 => "embstr",
-            Ok(Str::Lzf { len, .. }) if len <= EMBEDDED && self.origin.version > 6 => "embstr",
-            _ => "raw",
+    /// Which of the encodings that its type may have the value has: below [`Value::FORMS`].
+    #[inline]
+    pub(crate) fn form(self) -> usize {
+        match self.rdb_type {
+            RdbType::String => self.string_form(),
+            RdbType::ListQuicklist2 => self.list_form(),
+            _ => 0,
         }
     }
 
+    /// No type has more encodings.
+    pub(crate) const FORMS: usize = 3;
+
+    #[inline]
+    fn string_form(self) -> usize {
+        /// `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
+        const EMBEDDED: u64 = 44;
+        let len = match Str::read(&mut Cursor::new(self.bytes)) {
+            Ok(Str::Int(_)) => return 0,
+            Ok(Str::Raw(text)) if text.len() <= 20 && crate::codec::string::canonical_integer(text).is_some() => {
+                return 0;
+            }
+            Ok(Str::Raw(text)) => text.len() as u64,
+            Ok(Str::Lzf { len, .. }) => len,
+            Err(_) => return 2,
+        };
+        if len <= EMBEDDED && self.origin.version > 6 { 1 } else { 2 }
+    }
+
     /// From 7.2 on a list of one packed node is a listpack in memory.
-    fn list_encoding(self) -> &'static str {
+    fn list_form(self) -> usize {
         let mut cur = Cursor::new(self.bytes);
         match (cur.length(), cur.length()) {
-            (Ok(1), Ok(2)) if self.origin.version >= 11 => "listpack",
-            _ => "quicklist",
+            (Ok(1), Ok(2)) if self.origin.version >= 11 => 0,
+            _ => 1,
         }
     }
 }
@@ -571,6 +630,24 @@ fn give_field(
     visit(Element::Field { name: name.text(&mut a), value: value.text(&mut b), expiry })
 }
 
+/// What a node of a list holds.
+enum Node {
+    /// One large element.
+    Plain,
+    /// A listpack.
+    Packed,
+}
+
+#[inline]
+fn quicklist_node(cur: &mut Cursor<'_>) -> Result<Node> {
+    let start = *cur;
+    match cur.length()? {
+        1 => Ok(Node::Plain),
+        2 => Ok(Node::Packed),
+        n => Err(start.malformed(format!("list: unknown node container {n}"))),
+    }
+}
+
 fn quicklist2(
     value: Value<'_>,
     cur: &mut Cursor<'_>,
@@ -578,12 +655,20 @@ fn quicklist2(
     visit: &mut impl FnMut(Element<'_>) -> Result<()>,
 ) -> Result<()> {
     for _ in 0..cur.length()? {
-        let start = *cur;
-        match cur.length()? {
-            1 => visit(Element::Item(Str::take(cur, &mut scratch.blob)?))?,
-            2 => packed_items(value.packed(cur, scratch)?, visit)?,
-            n => return Err(start.malformed(format!("list: unknown node container {n}"))),
+        match quicklist_node(cur)? {
+            Node::Plain => visit(Element::Item(Str::take(cur, &mut scratch.blob)?))?,
+            Node::Packed => packed_items(value.packed(cur, scratch)?, visit)?,
         }
     }
     Ok(())
+}
+
+fn verify_strings(n: u64, cur: &mut Cursor<'_>, scratch: &mut Scratch) -> Result<()> {
+    (0..n).try_for_each(|_| Str::verify(cur, &mut scratch.blob))
+}
+
+/// Walks the listpack that comes next; says how many elements it has.
+#[inline]
+fn verify_listpack(cur: &mut Cursor<'_>, scratch: &mut Scratch) -> Result<u64> {
+    Listpack::new(Str::take(cur, &mut scratch.blob)?)?.count()
 }

@@ -9,9 +9,9 @@ use std::thread;
 use super::parts::{Destination, Parts, Tally, Written};
 use super::recorder::{Encoded, Loss, Plan, Recorder};
 use super::together::{Together, pump};
-use super::{Input, Meter, Output, Source, Work, no_thread, run};
+use super::{Input, Meter, Output, Source, Work, run};
 use crate::codec::opcode;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Batch, Target};
 use crate::rdb::{Checksum, OnLoss};
 
@@ -223,6 +223,7 @@ fn read_ahead(input: &mut Input, threads: NonZeroUsize, mut sink: impl FnMut(&Ba
                 }
             }
         };
+        let no_thread = |e| Error::from(e).noting("no thread could be started; --threads 1 needs none".into());
         thread::Builder::new().spawn_scoped(scope, fill).map_err(no_thread)?;
         for batch in take_full {
             let batch = batch?;
@@ -242,7 +243,6 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::error::Error;
 
     /// Strings of a thousand bytes, eight batches of them and a little more.
     fn dump() -> Vec<u8> {

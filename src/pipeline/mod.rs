@@ -24,9 +24,9 @@ mod unfinished;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 pub use aof::{AofFolder, Loaded, Start, form_of};
@@ -44,7 +44,7 @@ pub use survey::{FileSurvey, Looks, SharedSurvey, Survey, Visitor};
 pub use together::together;
 pub use unfinished::discard_unfinished;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Batch;
 use crate::rdb::Reader;
 
@@ -147,7 +147,7 @@ pub fn run<S: Source, W: Work<S::Batch>>(
         let outcome = run_inline(source, meter, &mut worker, &mut sink);
         (vec![worker], outcome)
     } else {
-        run_threads(source, meter, (0..threads.get()).map(|_| worker()).collect(), &mut sink)
+        run_threads(source, meter, worker(), (1..threads.get()).map(|_| worker()).collect(), &mut sink)
     }
 }
 
@@ -171,77 +171,146 @@ fn run_inline<S: Source, W: Work<S::Batch>>(
     Ok(())
 }
 
-/// Each worker takes its next batch from the source itself: the bytes then stay in the cache of one core, and nobody
-/// has to be woken for a batch but whoever puts the outputs in order.
+/// Each worker takes its next batch from the source itself: the bytes then stay in the cache of one core. The caller's
+/// thread is one of them and hands the outputs of all to the sink, so that nobody has to be woken for a batch.
 fn run_threads<S: Source, W: Work<S::Batch>>(
     source: &mut S,
     meter: &Meter,
-    workers: Vec<W>,
+    mut own: W,
+    others: Vec<W>,
     sink: &mut dyn FnMut(&mut W::Output) -> Result<ControlFlow<()>>,
 ) -> (Vec<W>, Result<()>) {
-    let on_the_way = workers.len() + 2;
-    let (give_free, take_free) = sync_channel::<W::Output>(on_the_way);
+    let on_the_way = others.len() + 3;
+    let pool = Pool::new(on_the_way);
     let (give_done, take_done) = sync_channel::<Done<W::Output>>(on_the_way);
-    for _ in 0..on_the_way {
-        give_free.send(W::Output::default()).expect("the channel has room for all outputs");
-    }
-    let take_free = Mutex::new(take_free);
-    let batches: Vec<_> = workers.iter().map(|_| source.batch()).collect();
+    let batch = source.batch();
+    let jobs: Vec<_> = others.into_iter().map(|worker| (worker, source.batch())).collect();
     let turns = Turns { ahead: Mutex::new(source.ahead()), fill: Mutex::new(Fill { source, next: 0, ended: false }) };
     thread::scope(|scope| {
         let mut handles = Vec::new();
-        for (worker, batch) in workers.into_iter().zip(batches) {
-            let (turns, free, done) = (&turns, &take_free, give_done.clone());
-            let work = move || work::<S, W>(turns, worker, batch, free, &done);
+        for (mut worker, mut batch) in jobs {
+            let (turns, pool, done) = (&turns, &pool, give_done.clone());
+            let work = move || {
+                while let Some(out) = pool.take()
+                    && let Some(job) = next_job::<S, W>(turns, &mut worker, &mut batch, out)
+                    && done.send(job).is_ok()
+                {}
+                worker
+            };
             match thread::Builder::new().spawn_scoped(scope, work) {
                 Ok(handle) => handles.push(handle),
-                Err(e) if handles.is_empty() => return (Vec::new(), Err(no_thread(e))),
                 // The system allows no more: fewer do the same.
                 Err(_) => break,
             }
         }
         drop(give_done);
-        let outcome = in_order(&take_done, give_free, meter, sink);
-        // With their channels gone, the threads that still run come to their end.
+        let mut order = Order { waiting: BTreeMap::new(), next: 0, pool: &pool, meter, sink };
+        let outcome = work_and_order::<S, W>(&turns, &mut own, batch, &take_done, &mut order);
+        // With nothing to take or to give to, the threads that still run come to their end.
+        pool.close();
         drop(take_done);
-        (handles.into_iter().map(join).collect(), outcome)
+        (handles.into_iter().map(join).chain([own]).collect(), outcome)
     })
-}
-
-/// The system allows no more threads.
-fn no_thread(e: std::io::Error) -> Error {
-    Error::from(e).noting("no thread could be started; --threads 1 needs none".into())
 }
 
 fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A worker's thread. It ends when there are no more batches, or nobody wants to know what comes of them; a worker that
-/// panicked is told of where it is joined.
-fn work<S: Source, W: Work<S::Batch>>(
+/// Takes the next batch and works on it. `None` when there is none, or another worker panicked, which is told of where that
+/// is joined.
+fn next_job<S: Source, W: Work<S::Batch>>(
     turns: &Turns<'_, S>,
-    mut worker: W,
-    mut batch: S::Batch,
-    free: &Mutex<Receiver<W::Output>>,
-    done: &SyncSender<Done<W::Output>>,
-) -> W {
-    loop {
-        let Ok(Ok(mut out)) = free.lock().map(|free| free.recv()) else { return worker };
-        let Some((seq, filled)) = turns.take(&mut batch) else { return worker };
-        let result = match filled {
-            Ok(false) => return worker,
-            Ok(true) => worker.batch(&batch, &mut out),
-            // It takes its place in the order, so that whatever came before is written first, and nothing of it twice.
-            Err(e) => {
-                out = W::Output::default();
-                Err(e)
-            }
-        };
-        let records = S::count(&batch);
-        if done.send(Done { seq, out, records, result }).is_err() {
-            return worker;
+    worker: &mut W,
+    batch: &mut S::Batch,
+    mut out: W::Output,
+) -> Option<Done<W::Output>> {
+    let (seq, filled) = turns.take(batch)?;
+    let result = match filled {
+        Ok(false) => return None,
+        Ok(true) => worker.batch(batch, &mut out),
+        // It takes its place in the order, so that whatever came before is written first, and nothing of it twice.
+        Err(e) => {
+            out = W::Output::default();
+            Err(e)
         }
+    };
+    Some(Done { seq, out, records: S::count(batch), result })
+}
+
+/// Works on batches as all do, and between them hands on what the others have done.
+fn work_and_order<S: Source, W: Work<S::Batch>>(
+    turns: &Turns<'_, S>,
+    worker: &mut W,
+    mut batch: S::Batch,
+    done: &Receiver<Done<W::Output>>,
+    order: &mut Order<'_, W::Output>,
+) -> Result<()> {
+    loop {
+        let job = if let Ok(job) = done.try_recv() {
+            job
+        } else if let Some(out) = order.pool.try_take() {
+            match next_job::<S, W>(turns, worker, &mut batch, out) {
+                Some(job) => job,
+                None => {
+                    order.pool.close();
+                    continue;
+                }
+            }
+        } else if let Ok(job) = done.recv() {
+            job
+        } else {
+            return Ok(());
+        };
+        if order.take(job)?.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+/// Buffers for what comes of batches. There are just so many, which bounds what is on its way.
+struct Pool<O> {
+    /// `None` when nobody is to go on.
+    free: Mutex<Option<Vec<O>>>,
+    given: Condvar,
+}
+
+impl<O: Default> Pool<O> {
+    fn new(size: usize) -> Pool<O> {
+        let free = std::iter::repeat_with(O::default).take(size).collect();
+        Pool { free: Mutex::new(Some(free)), given: Condvar::new() }
+    }
+
+    fn free(&self) -> MutexGuard<'_, Option<Vec<O>>> {
+        // Nobody panics while it is held.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of them, as soon as there is one.
+    fn take(&self) -> Option<O> {
+        let mut free = self.free();
+        loop {
+            if let Some(out) = free.as_mut()?.pop() {
+                return Some(out);
+            }
+            free = self.given.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn try_take(&self) -> Option<O> {
+        self.free().as_mut()?.pop()
+    }
+
+    fn give(&self, out: O) {
+        if let Some(free) = &mut *self.free() {
+            free.push(out);
+        }
+        self.given.notify_one();
+    }
+
+    fn close(&self) {
+        self.free().take();
+        self.given.notify_all();
     }
 }
 
@@ -264,27 +333,28 @@ impl<S: Source> Turns<'_, S> {
 }
 
 /// Hands the outputs to the sink in the order of the file.
-fn in_order<O>(
-    done: &Receiver<Done<O>>,
-    free: SyncSender<O>,
-    meter: &Meter,
-    sink: &mut dyn FnMut(&mut O) -> Result<ControlFlow<()>>,
-) -> Result<()> {
-    let mut waiting = BTreeMap::new();
-    let mut next = 0;
-    for job in done {
-        waiting.insert(job.seq, job);
-        while let Some(mut job) = waiting.remove(&next) {
-            next += 1;
-            let flow = sink(&mut job.out)?;
+struct Order<'r, O> {
+    waiting: BTreeMap<u64, Done<O>>,
+    next: u64,
+    pool: &'r Pool<O>,
+    meter: &'r Meter,
+    sink: &'r mut dyn FnMut(&mut O) -> Result<ControlFlow<()>>,
+}
+
+impl<O: Default> Order<'_, O> {
+    /// Takes an output, and hands on those whose turn it is then.
+    fn take(&mut self, job: Done<O>) -> Result<ControlFlow<()>> {
+        self.waiting.insert(job.seq, job);
+        while let Some(mut job) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            let flow = (self.sink)(&mut job.out)?;
             job.result?;
             if flow.is_break() {
-                return Ok(());
+                return Ok(flow);
             }
-            meter.records.fetch_add(job.records as u64, Ordering::Relaxed);
-            // The workers may have come to their end already.
-            drop(free.try_send(job.out));
+            self.meter.records.fetch_add(job.records as u64, Ordering::Relaxed);
+            self.pool.give(job.out);
         }
+        Ok(ControlFlow::Continue(()))
     }
-    Ok(())
 }

@@ -213,7 +213,7 @@ fn in_order(value: Value<'_>, members: &mut Vec<Member>, values: &mut ValueBuf, 
     let kind = value.kind();
     let mut is_known = true;
     members.clear();
-    value.each(scratch, |element| {
+    value.each_dyn(scratch, &mut |element| {
         let member = match element {
             Element::Item(item) => (item, b"".as_slice(), None, 0.0),
             Element::Scored { member, score } => (member, b"".as_slice(), None, score),

@@ -279,7 +279,7 @@ impl Writer {
             self.values.prefer(value.encoding());
         }
         let Writer { values, elements, .. } = self;
-        value.each(scratch, |element| values.push(rewrite.element(element, elements)?))?;
+        value.each_dyn(scratch, &mut |element| values.push(rewrite.element(element, elements)?))?;
         let built = values.finish()?;
         if self.options.same_server || self.target.accepts(built) {
             out.extend_from_slice(built.bytes);

@@ -94,7 +94,7 @@ impl Part {
 fn parts(value: Value<'_>, scratch: &mut Scratch) -> Vec<Part> {
     let mut parts = Vec::new();
     // What can't be read any further has been mended as far as it can be.
-    let _ = value.each(scratch, |element| Ok(parts.extend(Part::of(element, value.rdb_type))));
+    let _ = value.each_dyn(scratch, &mut |element| Ok(parts.extend(Part::of(element, value.rdb_type))));
     parts
 }
 

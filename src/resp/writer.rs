@@ -10,7 +10,7 @@ use super::payload::dump_payload;
 use super::stream::{StreamBuffers, StreamCommands};
 use crate::codec::double;
 use crate::error::Result;
-use crate::model::{Dialect, Element, Entry, Eviction, Kind, Record, Scratch, Value};
+use crate::model::{Dialect, Element, Entry, Eviction, Kind, Record, Scratch};
 
 /// How keys become commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,8 +125,8 @@ impl Writer {
     fn value(&mut self, entry: &Entry<'_>, kind: Kind, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<bool> {
         let key = entry.key;
         match kind {
-            Kind::String => each_item(entry.value, scratch, |text| frame::command(&[b"SET", key, text], out))?,
-            Kind::Json => each_item(entry.value, scratch, |text| frame::command(&[b"JSON.SET", key, b"$", text], out))?,
+            Kind::String => frame::command(&[b"SET", key, entry.value.text(scratch)?], out),
+            Kind::Json => frame::command(&[b"JSON.SET", key, b"$", entry.value.text(scratch)?], out),
             Kind::List => self.items(b"RPUSH", entry, scratch, out)?,
             Kind::Set => self.items(b"SADD", entry, scratch, out)?,
             Kind::Zset => return self.zset(entry, scratch, out),
@@ -139,7 +139,12 @@ impl Writer {
 
     fn items(&self, command: &[u8], entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<()> {
         let mut chunks = Chunks::new(command, entry.key, self.options);
-        each_item(entry.value, scratch, |item| chunks.add([item], out))?;
+        entry.value.each(scratch, |element| {
+            if let Element::Item(item) | Element::Expiring { member: item, .. } = element {
+                chunks.add([item], out);
+            }
+            Ok(())
+        })?;
         chunks.end(out);
         Ok(())
     }
@@ -184,7 +189,7 @@ impl Writer {
 
     fn stream(&mut self, entry: &Entry<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<bool> {
         let mut stream = StreamCommands::new(entry, &mut self.stream, &mut self.text);
-        entry.value.each(scratch, |element| {
+        entry.value.each_dyn(scratch, &mut |element| {
             if let Element::Stream(part) = element {
                 stream.part(part, out);
             }
@@ -192,16 +197,6 @@ impl Writer {
         })?;
         Ok(stream.end())
     }
-}
-
-/// Gives the strings of a string, list or set.
-fn each_item(value: Value<'_>, scratch: &mut Scratch, mut visit: impl FnMut(&[u8])) -> Result<()> {
-    value.each(scratch, |element| {
-        if let Element::Item(item) | Element::Expiring { member: item, .. } = element {
-            visit(item);
-        }
-        Ok(())
-    })
 }
 
 /// KeyDB's expiries of single members, which other servers have no command for.
@@ -345,7 +340,7 @@ pub fn restore(entry: &Entry<'_>, replaces: bool, out: &mut Vec<u8>) -> Result<u
 mod tests {
     use super::*;
     use crate::codec::crc64;
-    use crate::model::{Origin, RdbType, Template};
+    use crate::model::{Origin, RdbType, Template, Value};
 
     const SMALL: Options = Options { restore: false, chunk_elements: 2, chunk_bytes: 64 << 10 };
     const RESTORE: Options = Options { restore: true, ..SMALL };

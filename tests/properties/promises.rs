@@ -277,6 +277,7 @@ pub fn lzf_both_ways(data: &[u8]) {
     let mut out = Vec::new();
     let ours = lzf::decompress(packed, len as u64, &mut out).ok().map(<[u8]>::to_vec);
     let theirs = oracle(packed, len);
+    assert_eq!(lzf::is_sound(packed, len as u64), theirs.is_some(), "{len} bytes of {}", packed.escape_ascii());
     assert_eq!(ours, theirs, "{len} bytes of {}", packed.escape_ascii());
     for want in [1, 6, len / 2] {
         if let (Some(whole), Ok(start)) = (&ours, lzf::decompress_start(packed, len as u64, want, &mut out)) {

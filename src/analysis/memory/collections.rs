@@ -93,7 +93,7 @@ impl MemoryModel {
     fn template_array(&mut self, value: Value<'_>, scratch: &mut Scratch) -> Result<Part> {
         let facts = self.facts;
         let mut part = Part { bytes: 16.0, ..Part::default() };
-        value.each(scratch, |element| {
+        value.each_dyn(scratch, &mut |element| {
             if let Element::Field { name, value, .. } = element {
                 part.elements += 1;
                 part.largest = part.largest.max(name.len().max(value.len()) as u64);
@@ -114,7 +114,7 @@ impl MemoryModel {
         self.expiries.clear();
         let (expiries, text) = (&mut self.expiries, &mut self.blob);
         let mut found = Found { all_integers: true, width: 2, ..Found::default() };
-        value.each(scratch, |element| {
+        value.each_dyn(scratch, &mut |element| {
             found.elements += 1;
             match element {
                 Element::Item(member) | Element::Expiring { member, .. } => {

@@ -20,7 +20,7 @@ impl MemoryModel {
         let (mut index, mut nodes, mut strings) = (0_u64, 0, 0);
         // A server that loads the set has its elements in the opposite order.
         let mut first_sampled = 0;
-        value.each(scratch, |element| {
+        value.each_dyn(scratch, &mut |element| {
             match element {
                 Element::VectorHead(head) => {
                     nodes = head.count;

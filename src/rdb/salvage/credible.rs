@@ -334,7 +334,7 @@ fn weigh_value(value: Value<'_>, scratch: &mut Scratch) -> Option<u32> {
     use RdbType::*;
     let (mut elements, mut texts) = (0_u32, 0_u32);
     value
-        .each(scratch, |element| {
+        .each_dyn(scratch, &mut |element| {
             elements = elements.saturating_add(1);
             if let Element::Item(item) | Element::Field { value: item, .. } | Element::Scored { member: item, .. } =
                 element

@@ -225,7 +225,7 @@ impl Raw {
 
     fn decode(&self, scratch: &mut Scratch) -> Result<Held> {
         let mut building = Building::new(self.value().kind())?;
-        self.value().each(scratch, |element| building.push(element))?;
+        self.value().each_dyn(scratch, &mut |element| building.push(element))?;
         Ok(building.held)
     }
 }

@@ -93,7 +93,7 @@ impl Dataset {
         let bytes = cur.rest();
         skip_value(rdb_type, &mut cur, &origin.templates)?;
         cur.finish("payload")?;
-        Value { rdb_type, bytes, origin: &origin }.each(&mut self.scratch, |_| Ok(()))?;
+        Value { rdb_type, bytes, origin: &origin }.verify(&mut self.scratch)?;
         let value = Held::Raw(Box::new(Raw { rdb_type, bytes: bytes.into(), origin }));
         Ok(Key { extra, ..Key::from(value) })
     }

@@ -2,6 +2,9 @@
 //!
 //! `crc64fast` computes CRC-64/XZ only; for Jones there is `crc-fast`, which runs at the same speed.
 
+#[cfg(target_arch = "x86_64")]
+mod short;
+
 use crc_fast::{CrcAlgorithm, Digest};
 
 /// A running CRC-64/Jones: polynomial ad93d23594c935a9, reflected, initial value 0.
@@ -28,6 +31,12 @@ impl Jones {
 
 /// The CRC-64/Jones of `bytes`.
 pub fn jones(bytes: &[u8]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if bytes.len() <= short::LIMIT
+        && let Some(crc) = short::jones(bytes)
+    {
+        return crc;
+    }
     let mut crc = Jones::default();
     crc.update(bytes);
     crc.value()
@@ -139,6 +148,19 @@ mod tests {
         far_apart[10] ^= 1;
         far_apart[3000] ^= 1;
         assert_eq!(locate(stored, jones(&far_apart), 5000), None);
+    }
+
+    #[test]
+    fn a_short_piece_has_the_checksum_that_its_bytes_have_one_by_one() {
+        let (table, _) = undo_tables();
+        let bytes: Vec<u8> = (0..700_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for start in 0..3 {
+            let mut one_by_one = 0_u64;
+            for (n, byte) in bytes[start..].iter().enumerate() {
+                assert_eq!(jones(&bytes[start..start + n]), one_by_one, "{n} bytes from {start}");
+                one_by_one = one_by_one >> 8 ^ table[usize::from(one_by_one as u8 ^ byte)];
+            }
+        }
     }
 
     #[test]
