@@ -411,7 +411,10 @@ fn what_servers_refuse_or_misread_is_found_and_what_is_repaired_starts() {
     for (case, counts) in shown() {
         let sealed = case.bytes();
         let (_, starts) = keys(&sealed).unwrap();
-        for (bytes, is_sealed) in [(unsealed(&sealed), false), (sealed, true)] {
+        let open = unsealed(&sealed);
+        // Some were saved without a checksum.
+        let is_sealed = open != sealed;
+        for (bytes, is_sealed) in [(open, false), (sealed, true)].into_iter().take(1 + usize::from(is_sealed)) {
             std::fs::write(bench.damaged(), &bytes).unwrap();
             let truth = digest(&case.server, &bench.damaged()).expect("a sound dump is loaded");
             for variant in variants(&bytes, &starts, counts, &mut Random(41)) {
