@@ -13,6 +13,9 @@ use crate::rdb::key_span;
 /// So many elements may have stood where the damage is: ten bytes hit no more that follow each other.
 const LOST: usize = 6;
 
+/// In shorter rows the right number of elements may lead to the end by chance.
+const SHORTEST: u64 = 32;
+
 /// Larger values take more memory to look at than a repair is to take.
 const LARGEST: usize = 8 << 20;
 
@@ -92,7 +95,7 @@ pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<(Vec<u
 /// to be: only what is sound in all of these ways is kept.
 fn around_damage(rdb_type: RdbType, bytes: &[u8]) -> Option<(Vec<u8>, u64)> {
     let mut cur = Cursor::new(bytes);
-    let (head, said) = head(rdb_type, &mut cur).filter(|_| bytes.len() <= LARGEST)?;
+    let (head, said) = head(rdb_type, &mut cur).filter(|(_, said)| *said >= SHORTEST && bytes.len() <= LARGEST)?;
     let chains = Chains::new(rdb_type, bytes, cur.pos());
     let (before, behind) = chains.sides(usize::try_from(said).ok()?)?;
     // Bytes that were overwritten in a row may begin in the element before the one whose length they hit.
