@@ -138,7 +138,7 @@ fn invented(elements: &[String], saved: &Saved) -> u64 {
 
 #[test]
 fn kept_elements_are_those_that_were_saved() {
-    let times = if is_full() { 60 } else { 2 };
+    let times = if is_full() { 12 } else { 2 };
     let limit = if is_full() { 400 << 10 } else { 30 << 10 };
     let folder = folder();
     let (mut tallies, mut wrong) = (BTreeMap::<String, Tally>::new(), Vec::new());

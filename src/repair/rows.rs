@@ -219,3 +219,60 @@ impl<'a> Chains<'a> {
         a
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::string::write_raw;
+
+    /// Fields and values, all different.
+    fn sound() -> (Vec<Vec<u8>>, Vec<u8>) {
+        let mut pairs = Vec::new();
+        for i in 0..200 {
+            let mut pair = Vec::new();
+            write_raw(format!("field:{i}").as_bytes(), &mut pair);
+            write_raw(format!("{i}{}", "v".repeat(i % 90)).as_bytes(), &mut pair);
+            pairs.push(pair);
+        }
+        let all: Vec<&[u8]> = pairs.iter().map(Vec::as_slice).collect();
+        let row = joined(b"", 200, &all);
+        (pairs, row)
+    }
+
+    #[test]
+    fn whatever_length_is_damaged_what_is_kept_was_there() {
+        let (pairs, row) = sound();
+        let (mut at, mut all_kept) = (2, 0);
+        for pair in &pairs {
+            let name = usize::from(row[at]) + 1;
+            for damaged in [at, at + name] {
+                for pattern in [1, 2, 0x10, 0x24, 0x40, 0x55] {
+                    let mut bad = row.clone();
+                    bad[damaged] ^= pattern;
+                    let Some((left, said)) = around_damage(Hash, &bad) else { continue };
+                    let mut cur = Cursor::new(&left);
+                    let (_, count) = head(Hash, &mut cur).unwrap();
+                    for _ in 0..count {
+                        let start = cur.pos();
+                        step(Hash, &mut cur).unwrap();
+                        assert!(pairs.iter().any(|pair| pair == cur.since(start)), "byte {damaged} ^ {pattern}");
+                    }
+                    assert!(cur.is_empty() && said == 200);
+                    all_kept += count;
+                }
+            }
+            at += pair.len();
+        }
+        assert!(all_kept > 200 * 2 * 6 * 180, "{all_kept} elements kept in all");
+    }
+
+    #[test]
+    fn of_bytes_that_are_no_row_nothing_is_kept() {
+        let (_, row) = sound();
+        assert!(around_damage(Hash, &row[..row.len() / 2]).is_none());
+        for len in 0..40 {
+            assert!(around_damage(Set, &vec![0xff; len]).is_none());
+            assert!(record_around_damage(&vec![4; len], &Origin::from_header(b"REDIS0009").unwrap()).is_none());
+        }
+    }
+}
