@@ -52,7 +52,7 @@ for promise in $promises; do
     mkdir -p "corpus/$promise"
     echo "fuzz: $promise for $seconds s"
     RDBKIT_PROMISE=$promise "$fuzzer" "corpus/$promise" "$seeds/$from" -artifact_prefix="found/$promise-" \
-        -max_total_time="$seconds" -timeout=5 -rss_limit_mb=400 -malloc_limit_mb=100 -max_len=32768 -verbosity=0 \
+        -max_total_time="$seconds" -timeout=30 -rss_limit_mb=400 -malloc_limit_mb=100 -max_len=32768 -verbosity=0 \
         -print_final_stats=1 2>&1 | grep -v '^stat::peak\|^stat::slow\|^stat::new_units_added'
     [ -z "$(ls found | grep "^$promise-" || true)" ] || { echo "fuzz: found/$promise-* breaks it"; exit 1; }
 done

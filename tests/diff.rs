@@ -206,6 +206,36 @@ fn a_limit_shows_less_and_counts_all() {
     assert_eq!(records(&of(10..40), &of(20..60), &["--key", "1*"]).code, Some(1), "0x31 is the character 1");
 }
 
+/// More than is put in order at once, and more than is held in memory: everything is told, and once.
+#[test]
+fn however_much_differs_it_is_told_once() {
+    let of = |keys: std::ops::Range<u32>, end: u8| -> Vec<Vec<u8>> {
+        keys.map(|i| string(&i.to_be_bytes(), &[i.to_le_bytes().repeat(90), vec![end]].concat())).collect()
+    };
+    // Of three parts one goes, one changes, one comes.
+    let (_a, a) = file("a.rdb", &dump(9, &of(0..80_000, b'a')));
+    let (_b, b) = file("b.rdb", &dump(9, &of(40_000..120_000, b'b')));
+    let told = diff(&a, &b, &["--json"]).fails_with(1);
+    let (mut lines, mut counts) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::new());
+    for line in told.out().lines().filter(|line| line.contains("\"key\"")) {
+        let change: Value = serde_json::from_str(line).unwrap();
+        assert!(lines.insert(change["key"].to_string()), "twice: {line}");
+        *counts.entry(change["change"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+    }
+    let want = ["added", "changed", "removed"].map(|how| (how.to_owned(), 40_000));
+    assert!(counts.into_iter().eq(want), "{} lines", lines.len());
+    // With a limit that is large no order is kept, but the number is.
+    for limit in ["70000", "100"] {
+        let told = diff(&a, &b, &["--limit", limit]).fails_with(1);
+        assert_eq!(told.out().lines().count(), limit.parse::<usize>().unwrap() + 1, "{limit}");
+        assert!(told.out().contains("40,000 added, 40,000 removed, 40,000 changed"), "{}", told.out().len());
+    }
+    // The first ones are those of the file.
+    let told = diff(&a, &b, &["--limit", "2"]).fails_with(1);
+    let first = r#"-  0  "\x00\x00\x00\x00"  string"#;
+    assert!(told.out().starts_with(first), "{told}");
+}
+
 #[test]
 fn keys_that_stand_twice_are_paired_in_their_order() {
     let k = |value: &[u8]| string(b"k", value);

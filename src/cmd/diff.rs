@@ -76,15 +76,19 @@ impl Diff {
         let options = self.options()?;
         let mut out = Output::create(None, false)?;
         let (mut left, mut right) = (self.side(&self.a, common), self.side(&self.b, common));
-        let mut lines = Lines::new();
+        let (mut lines, mut objects) = (Lines::new(), String::new());
         let mut tell = |change: &Change| {
+            /// Bytes that are written at once.
+            const PIECE: usize = 64 << 10;
             if self.json {
-                return out.put(format!("{}\n", change_json(change)).as_bytes());
+                objects.push_str(&format!("{}\n", change_json(change)));
+                return if objects.len() < PIECE { Ok(()) } else { out.put(std::mem::take(&mut objects).as_bytes()) };
             }
             lines.add(change);
             if lines.is_full() { out.put(lines.take().as_bytes()) } else { Ok(()) }
         };
         let totals = diff(&mut left, &mut right, common.threads(), &options, &mut tell)?;
+        out.put(objects.as_bytes())?;
         out.put(lines.take().as_bytes())?;
         out.put(self.ending(&totals).as_bytes())?;
         Ok(if totals.is_same() { Outcome::Yes } else { Outcome::No })

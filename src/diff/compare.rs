@@ -1,13 +1,12 @@
 //! What differs between two values of the same name.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use super::held::Held;
 use super::{Options, Outline};
-use crate::codec::stream::Version;
 use crate::error::Result;
 use crate::model::facts::{Class, Fact, FactScratch, Place, Told, entry_facts};
-use crate::model::{Entry, Eviction, Origin, RdbType, Scratch, Value};
+use crate::model::{Eviction, Scratch};
 
 /// What of a key a difference is about. The order is that in which differences are shown.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,56 +32,6 @@ pub struct Difference {
     pub old: Option<Told<Vec<u8>>>,
     /// What the second side says.
     pub new: Option<Told<Vec<u8>>>,
-}
-
-/// An entry that is held while the other side is read.
-pub(super) struct Held {
-    pub(super) db: u64,
-    pub(super) key: Vec<u8>,
-    expiry: Option<i64>,
-    eviction: Eviction,
-    meta: Vec<u8>,
-    mask: Option<(u32, u32)>,
-    member_expiries: Vec<u8>,
-    rdb_type: RdbType,
-    bytes: Vec<u8>,
-    origin: Arc<Origin>,
-}
-
-impl Held {
-    pub(super) fn new(entry: &Entry<'_>, origin: &Arc<Origin>) -> Held {
-        Held {
-            db: entry.db,
-            key: entry.key.to_vec(),
-            expiry: entry.expiry,
-            eviction: entry.eviction,
-            meta: entry.meta.to_vec(),
-            mask: entry.mask,
-            member_expiries: entry.member_expiries.to_vec(),
-            rdb_type: entry.value.rdb_type,
-            bytes: entry.value.bytes.to_vec(),
-            origin: origin.clone(),
-        }
-    }
-
-    fn value(&self) -> Value<'_> {
-        Value { rdb_type: self.rdb_type, bytes: &self.bytes, origin: &self.origin }
-    }
-
-    fn entry(&self) -> Entry<'_> {
-        Entry {
-            expiry: self.expiry,
-            eviction: self.eviction,
-            meta: &self.meta,
-            mask: self.mask,
-            member_expiries: &self.member_expiries,
-            ..Entry::plain(self.db, &self.key, self.value())
-        }
-    }
-
-    fn layout(&self) -> Version {
-        self.rdb_type.stream_version().unwrap_or(Version::V5)
-    }
 }
 
 /// Compares values one pair after the other.

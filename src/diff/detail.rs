@@ -1,218 +1,245 @@
-//! The second look: both sides are read again for the keys that differ.
+//! The second look: both sides are read once more, and what may differ is taken out of them, partition by partition.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::compare::{Comparer, Held};
+use super::compare::Comparer;
+use super::held::Held;
+use super::join::{Candidate, Candidates, Fate};
 use super::partitions::key_hash;
+use super::spill::{PARTITIONS, Spill, read_array, read_bytes, read_number, write_bytes, write_number};
 use super::{Change, How, Options, Side, Subject, Totals};
 use crate::error::{Error, Result};
-use crate::model::{Batch, Buffers, Filter, Record};
+use crate::model::{Batch, Buffers, Filter, Origin, Record};
 use crate::pipeline::{Work, run};
 
-/// Bytes of values that are held to be compared.
-const HELD: u64 = 64 << 20;
+/// So many changes are put in order together.
+const TOGETHER: usize = 1 << 16;
 
-/// What the join found out about a key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fate {
-    Added,
-    Removed,
-    Changed,
-    Unsure,
-}
-
-/// A key that may be told.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    pub(super) key: u128,
-    /// Which of the keys of this name it is; 0 where there is but one.
-    pub(super) nth: u32,
-    pub(super) fate: Fate,
-    pub(super) size: u64,
-    pub(super) offset: u64,
-}
-
-/// What is told of differing keys.
-pub(super) struct Detail<'d, 's> {
-    pub(super) left: &'d mut Side<'s>,
-    pub(super) right: &'d mut Side<'s>,
-    pub(super) threads: NonZeroUsize,
-    pub(super) options: &'d Options,
-    pub(super) totals: Totals,
-    pub(super) sink: &'d mut dyn FnMut(&Change) -> Result<()>,
-    pub(super) waiting: Vec<Candidate>,
-}
-
-impl Detail<'_, '_> {
-    /// Counts what is sure, and keeps what may be told.
-    pub(super) fn count(&mut self, candidates: &mut Vec<Candidate>) {
-        for candidate in candidates.iter() {
-            match candidate.fate {
-                Fate::Added => self.totals.added += 1,
-                Fate::Removed => self.totals.removed += 1,
-                Fate::Changed => self.totals.changed += 1,
-                Fate::Unsure => {}
+/// Tells what there is to tell of the keys that may differ.
+pub(super) fn tell(
+    [left, right]: [&mut Side<'_>; 2],
+    threads: NonZeroUsize,
+    options: &Options,
+    mut candidates: Candidates,
+    totals: &mut Totals,
+    sink: &mut dyn FnMut(&Change) -> Result<()>,
+) -> Result<()> {
+    if candidates.count == 0 {
+        return Ok(());
+    }
+    let sieve = Sieve::of(&candidates)?;
+    let left = Kept::of(left, candidates.of_left, threads, &options.filter, &sieve)?;
+    let right = Kept::of(right, candidates.of_right, threads, &options.filter, &sieve)?;
+    drop(sieve);
+    let (mut comparer, mut changes) = (Comparer::default(), Vec::new());
+    for i in 0..PARTITIONS {
+        let (in_left, in_right) = (left.read(i)?, right.read(i)?);
+        for candidate in candidates.read(i)? {
+            let old = candidate.fate.is_in_left().then(|| left.entry(&in_left, &candidate)).transpose()?;
+            let new = candidate.fate.is_in_right().then(|| right.entry(&in_right, &candidate)).transpose()?;
+            let change = change(&mut comparer, options, old, new)?;
+            if candidate.fate == Fate::Unsure {
+                let is_same = change.is_none();
+                *if is_same { &mut totals.same } else { &mut totals.changed } += 1;
+                if is_same || candidates.room == 0 {
+                    continue;
+                }
+                candidates.room -= 1;
+            }
+            changes.extend(change);
+            if changes.len() >= TOGETHER {
+                give(&mut changes, totals, sink)?;
             }
         }
-        let tells = self.options.limit != Some(0);
-        self.waiting.extend(candidates.drain(..).filter(|candidate| tells || candidate.fate == Fate::Unsure));
+    }
+    give(&mut changes, totals, sink)
+}
+
+/// Gives changes in order.
+fn give(changes: &mut Vec<Change>, totals: &mut Totals, sink: &mut dyn FnMut(&Change) -> Result<()>) -> Result<()> {
+    changes.sort_by(|a, b| a.subject.cmp(&b.subject));
+    totals.told += changes.len() as u64;
+    changes.drain(..).try_for_each(|change| sink(&change))
+}
+
+/// What changed of a key; `None` if nothing did.
+fn change(comparer: &mut Comparer, options: &Options, old: Option<Held>, new: Option<Held>) -> Result<Option<Change>> {
+    let (held, how) = match (old, new) {
+        (Some(old), Some(new)) => {
+            let (count, first) = comparer.compare(&old, &new, options)?;
+            if count == 0 {
+                return Ok(None);
+            }
+            let type_name = comparer.outline(&old)?.type_name;
+            (old, How::Changed { type_name, count, first })
+        }
+        (Some(old), None) => {
+            let outline = comparer.outline(&old)?;
+            (old, How::Removed(outline))
+        }
+        (None, Some(new)) => {
+            let outline = comparer.outline(&new)?;
+            (new, How::Added(outline))
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Change { subject: Subject::Key { db: held.db, key: held.key }, how }))
+}
+
+/// Tells of most keys that they are none of those that are looked for; of those that are, never.
+struct Sieve {
+    bits: Vec<u64>,
+    /// How far a hash is shifted to give its bit.
+    shift: u32,
+}
+
+impl Sieve {
+    /// Sixteen bits and more for each key.
+    fn of(candidates: &Candidates) -> Result<Sieve> {
+        const LEAST: u64 = 1 << 16;
+        let size = candidates.count.saturating_mul(16).max(LEAST).next_power_of_two();
+        let words = usize::try_from(size / 64).unwrap_or(usize::MAX);
+        let mut sieve = Sieve { bits: vec![0; words], shift: u64::BITS - size.trailing_zeros() };
+        for i in 0..PARTITIONS {
+            for candidate in candidates.read(i)? {
+                let (word, bit) = sieve.place(candidate.key);
+                sieve.bits[word] |= bit;
+            }
+        }
+        Ok(sieve)
     }
 
-    /// How many keys wait to be told.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// The low half of the hash is used: its high bits tell the partition.
+    fn place(&self, key: u128) -> (usize, u64) {
+        let at = key as u64 >> self.shift;
+        ((at / 64) as usize, 1 << (at % 64))
     }
 
-    /// Tells the keys that wait.
-    pub(super) fn tell(&mut self) -> Result<()> {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        // What comes first in the files is told first.
-        waiting.sort_unstable_by_key(|candidate| (candidate.fate == Fate::Added, candidate.offset, candidate.key));
-        let (unsure, sure): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|c| c.fate == Fate::Unsure);
-        let mut changes = Vec::new();
-        let mut left = self.options.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.totals.told));
-        let told = sure.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.look(&sure[..told], &mut changes)?;
-        left -= told as u64;
-        let before = changes.len();
-        self.look(&unsure, &mut changes)?;
-        let found = (changes.len() - before) as u64;
-        self.totals.changed += found;
-        self.totals.same += unsure.len() as u64 - found;
-        changes.truncate(before + usize::try_from(left.min(found)).unwrap_or(usize::MAX));
-        changes.sort_by(|a, b| a.subject.cmp(&b.subject));
-        self.totals.told += changes.len() as u64;
-        changes.iter().try_for_each(|change| (self.sink)(change))
+    fn lets_through(&self, key: u128) -> bool {
+        let (word, bit) = self.place(key);
+        self.bits[word] & bit != 0
+    }
+}
+
+/// What the sieve let through of one side.
+struct Kept {
+    name: String,
+    spill: Spill,
+    origins: Vec<Arc<Origin>>,
+}
+
+impl Kept {
+    fn of(side: &mut Side<'_>, wanted: u64, threads: NonZeroUsize, filter: &Filter, sieve: &Sieve) -> Result<Kept> {
+        let mut kept = Kept { name: String::new(), spill: Spill::new(), origins: Vec::new() };
+        if wanted == 0 {
+            return Ok(kept);
+        }
+        let mut input = side.open()?;
+        kept.name.clone_from(&input.name);
+        let finder = || Finder { filter, sieve, buffers: Buffers::default() };
+        let mut outcome = Ok(());
+        if let Some(head) = input.reader.take_head() {
+            let mut found = Found::default();
+            outcome = finder().batch(&head, &mut found).and_then(|()| kept.take(&found));
+        }
+        let meter = input.meter.clone();
+        let gather = |found: &mut Found| kept.take(found).map(ControlFlow::Continue);
+        outcome = outcome.and_then(|()| run(&mut input.reader, threads, &meter, finder, gather).1);
+        outcome.map_err(|e| input.name_it(e))?;
+        Ok(kept)
     }
 
-    /// Looks at candidates, as many at once as may be held.
-    fn look(&mut self, mut candidates: &[Candidate], changes: &mut Vec<Change>) -> Result<()> {
-        while !candidates.is_empty() {
-            let mut bytes = 0;
-            let fits = candidates.iter().take_while(|candidate| {
-                let was_empty = bytes == 0;
-                bytes += candidate.size;
-                was_empty || bytes <= HELD
-            });
-            let (now, later) = candidates.split_at(fits.count());
-            self.look_at_once(now, changes)?;
-            candidates = later;
+    fn take(&mut self, found: &Found) -> Result<()> {
+        let Some(origin) = found.origin.as_ref().filter(|_| !found.ends.is_empty()) else { return Ok(()) };
+        if self.origins.last().is_none_or(|last| !Arc::ptr_eq(last, origin)) {
+            self.origins.push(origin.clone());
+        }
+        let mut start = 0;
+        for (key, end) in &found.ends {
+            self.spill.add(*key, |out| {
+                out.extend_from_slice(&key.to_le_bytes());
+                write_number(self.origins.len() as u64 - 1, out);
+                write_bytes(&found.bytes[start..*end], out);
+            })?;
+            start = *end;
         }
         Ok(())
     }
 
-    fn look_at_once(&mut self, candidates: &[Candidate], changes: &mut Vec<Change>) -> Result<()> {
-        let options = self.options;
-        let filter = &options.filter;
-        let of_left = Wanted::new(candidates.iter().filter(|c| c.fate != Fate::Added));
-        let of_right = Wanted::new(candidates.iter().filter(|c| c.fate != Fate::Removed));
-        let mut comparer = Comparer::default();
-        let mut held = HashMap::new();
-        visit(self.left, self.threads, filter, of_left, |candidate, old| {
-            match candidate.fate {
-                Fate::Removed => changes.push(change(&old, How::Removed(comparer.outline(&old)?))),
-                _ => drop(held.insert((candidate.key, candidate.nth), old)),
-            }
-            Ok(())
-        })?;
-        visit(self.right, self.threads, filter, of_right, |candidate, new| {
-            if candidate.fate == Fate::Added {
-                changes.push(change(&new, How::Added(comparer.outline(&new)?)));
-            } else if let Some(old) = held.remove(&(candidate.key, candidate.nth)) {
-                let (count, first) = comparer.compare(&old, &new, options)?;
-                if count > 0 {
-                    let type_name = comparer.outline(&old)?.type_name;
-                    changes.push(change(&old, How::Changed { type_name, count, first }));
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-fn change(held: &Held, how: How) -> Change {
-    Change { subject: Subject::Key { db: held.db, key: held.key.clone() }, how }
-}
-
-/// The keys that are looked for in one side.
-struct Wanted {
-    keys: HashMap<u128, Vec<Candidate>>,
-    count: usize,
-}
-
-impl Wanted {
-    fn new<'c>(candidates: impl Iterator<Item = &'c Candidate>) -> Wanted {
-        let mut wanted = Wanted { keys: HashMap::new(), count: 0 };
-        for candidate in candidates {
-            wanted.keys.entry(candidate.key).or_default().push(*candidate);
-            wanted.count += 1;
+    /// The entries of one partition.
+    fn read(&self, i: usize) -> Result<Partition> {
+        let mut partition = Partition { bytes: self.spill.read(i)?, places: Vec::new() };
+        let all = partition.bytes.len();
+        let mut rest = partition.bytes.as_slice();
+        while let Some(key) = read_array(&mut rest).map(u128::from_le_bytes) {
+            partition.places.push((key, all - rest.len()));
+            // Over what is held of it.
+            let _ = (read_number(&mut rest), read_bytes(&mut rest));
         }
-        wanted
+        // Those of one name keep their order.
+        partition.places.sort_by_key(|(key, _)| *key);
+        Ok(partition)
+    }
+
+    /// The entry of a candidate.
+    fn entry(&self, partition: &Partition, candidate: &Candidate) -> Result<Held> {
+        partition
+            .find(candidate)
+            .and_then(|mut rest| {
+                let origin = self.origins.get(usize::try_from(read_number(&mut rest)?).ok()?)?;
+                Held::read(&mut read_bytes(&mut rest)?, origin)
+            })
+            .ok_or_else(|| {
+                Error::malformed("file: it changed while it was being compared: compare a copy").in_input(&self.name)
+            })
     }
 }
 
-/// Gives the wanted keys of one side, in file order.
-fn visit(
-    side: &mut Side<'_>,
-    threads: NonZeroUsize,
-    filter: &Filter,
-    mut wanted: Wanted,
-    mut take: impl FnMut(&Candidate, Held) -> Result<()>,
-) -> Result<()> {
-    if wanted.count == 0 {
-        return Ok(());
-    }
-    let keys = Arc::new(std::mem::take(&mut wanted.keys));
-    let mut input = side.open()?;
-    let meter = input.meter.clone();
-    let mut left = wanted.count;
-    let mut seen: HashMap<u128, u32> = HashMap::new();
-    let finder = || Finder { filter, keys: keys.clone(), buffers: Buffers::default() };
-    let mut gather = |found: &mut Vec<(u128, Held)>| {
-        for (key, held) in found.drain(..) {
-            let nth = seen.entry(key).or_insert(0);
-            if let Some(candidate) = keys[&key].iter().find(|candidate| candidate.nth == *nth) {
-                take(candidate, held)?;
-                left -= 1;
-            }
-            *nth += 1;
-        }
-        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    };
-    let mut outcome = Ok(());
-    if let Some(head) = input.reader.take_head() {
-        let mut found = Vec::new();
-        outcome = finder().batch(&head, &mut found).and_then(|()| gather(&mut found).map(drop));
-    }
-    outcome = outcome.and_then(|()| run(&mut input.reader, threads, &meter, finder, &mut gather).1);
-    outcome.map_err(|e| input.name_it(e))?;
-    match left {
-        0 => Ok(()),
-        _ => Err(input.name_it(Error::malformed("it changed while it was being compared: compare a copy"))),
+/// Entries as bytes, and where each begins, sorted by the hash of its name.
+struct Partition {
+    bytes: Vec<u8>,
+    places: Vec<(u128, usize)>,
+}
+
+impl Partition {
+    fn find(&self, candidate: &Candidate) -> Option<&[u8]> {
+        let first = self.places.partition_point(|(key, _)| *key < candidate.key);
+        let (key, at) = self.places.get(first + candidate.nth as usize)?;
+        (*key == candidate.key).then(|| &self.bytes[*at..])
     }
 }
 
-/// A worker that picks wanted keys.
+/// A worker that picks what the sieve lets through.
 struct Finder<'f> {
     filter: &'f Filter,
-    keys: Arc<HashMap<u128, Vec<Candidate>>>,
+    sieve: &'f Sieve,
     buffers: Buffers,
 }
 
-impl Work for Finder<'_> {
-    type Output = Vec<(u128, Held)>;
+#[derive(Default)]
+struct Found {
+    bytes: Vec<u8>,
+    /// The hash of each name, and where its entry ends.
+    ends: Vec<(u128, usize)>,
+    origin: Option<Arc<Origin>>,
+}
 
-    fn batch(&mut self, batch: &Batch, out: &mut Vec<(u128, Held)>) -> Result<()> {
-        let Finder { filter, keys, buffers } = self;
-        out.clear();
+impl Work for Finder<'_> {
+    type Output = Found;
+
+    fn batch(&mut self, batch: &Batch, out: &mut Found) -> Result<()> {
+        let Finder { filter, sieve, buffers } = self;
+        out.bytes.clear();
+        out.ends.clear();
+        out.origin = Some(batch.origin().clone());
         batch.each(buffers, |record, _| {
             if let Record::Entry(entry) = &record {
                 let key = key_hash(entry);
-                if keys.contains_key(&key) && filter.keeps(entry) {
-                    out.push((key, Held::new(entry, batch.origin())));
+                if sieve.lets_through(key) && filter.keeps(entry) {
+                    Held::write(entry, &mut out.bytes);
+                    out.ends.push((key, out.bytes.len()));
                 }
             }
             Ok(())

@@ -2,14 +2,17 @@
 //!
 //! Each side is read once and boiled down to a short record a key: hashes of its name and of what it holds, its expiry.
 //! The records go into partitions by the hash of the name, on disk where they are many; partition by partition they are
-//! joined. Only for the keys that differ are both sides read again, to say what it is. Memory is bounded, whatever the
-//! size of the sides: by a budget, one partition, and the values that are being compared.
+//! joined. Where keys differ, both sides are read once more, and those keys go the same way, whole, to say what it is.
+//! Two passes in all, and memory is bounded, whatever the size of the sides and however much of them differs: by a
+//! budget, one partition of a thousand, and two bytes for each key that differs.
 
 mod compare;
 mod detail;
+mod held;
 mod join;
 mod partitions;
 mod side;
+mod spill;
 
 use std::cmp::Ordering;
 use std::num::NonZeroUsize;
@@ -151,9 +154,10 @@ pub fn diff<'s>(
     let mut b = right.survey(threads, options)?;
     let mut totals = Totals { left: a.keys, right: b.keys, ..Totals::default() };
     loose(&mut a.loose, &mut b.loose, options, &mut totals, sink)?;
-    let mut detail = detail::Detail { left, right, threads, options, totals, sink, waiting: Vec::new() };
-    join::join(&mut a.partitions, &mut b.partitions, options, &mut detail)?;
-    Ok(detail.totals)
+    let candidates = join::join(&a.partitions, &b.partitions, options, &mut totals)?;
+    drop((a, b));
+    detail::tell([left, right], threads, options, candidates, &mut totals, sink)?;
+    Ok(totals)
 }
 
 /// Compares what belongs to no key; there is little of it.

@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use super::rows;
 use crate::check::field_expiry;
-use crate::codec::listpack::Listpack;
+use crate::codec::listpack::{self, Listpack};
 use crate::codec::order::certain;
-use crate::codec::packed::PackedBuilder;
-use crate::codec::string::write_raw;
-use crate::codec::ziplist::Ziplist;
-use crate::codec::{Cursor, Item, Packed, Str, intset, length, listpack, stream, ziplist};
+use crate::codec::ziplist::{self, Ziplist};
+use crate::codec::{Cursor, Item, Packed, Str, intset, stream};
+use crate::error::Result;
 use crate::model::{Element, Kind, RdbType, Scratch, Target, Value, ValueBuf};
 
 /// Builds values anew from what is left of them. Every worker has its own.
@@ -36,14 +35,7 @@ impl Rescuer {
             Kind::Stream => entries(value, &mut self.values)?,
             Kind::List | Kind::Set | Kind::Zset | Kind::Hash => {
                 self.values.prefer(value.encoding());
-                let bytes = mended(value, scratch)?;
-                let mut parts = parts(Value { bytes: &bytes, ..value }, scratch);
-                if is_ordered(value.rdb_type) {
-                    strike_disordered(&mut parts);
-                }
-                if kind != Kind::List {
-                    strike_contradictions(&mut parts);
-                }
+                let parts = parts(value, scratch);
                 parts.iter().try_for_each(|part| self.values.push(part.element(kind))).ok()?;
                 parts.len() as u64
             }
@@ -57,7 +49,7 @@ impl Rescuer {
 }
 
 /// An element of a collection.
-#[derive(PartialEq)]
+#[derive(PartialEq, Default)]
 struct Part {
     name: Vec<u8>,
     value: Vec<u8>,
@@ -66,17 +58,31 @@ struct Part {
 }
 
 impl Part {
-    /// Nothing where it is none that a server takes.
-    fn of(element: Element<'_>, rdb_type: RdbType) -> Option<Part> {
+    fn of(element: Element<'_>) -> Option<Part> {
         let (name, value, score, expiry) = match element {
             Element::Item(name) => (name, &b""[..], 0.0, None),
             Element::Expiring { member, expiry } => (member, &b""[..], 0.0, expiry),
-            Element::Scored { member, score } if !score.is_nan() => (member, &b""[..], score, None),
+            Element::Scored { member, score } => (member, &b""[..], score, None),
             Element::Field { name, value, expiry } => (name, value, 0.0, expiry),
             _ => return None,
         };
-        let is_sane = expiry.is_none_or(|at| field_expiry(rdb_type).contains(&at));
-        is_sane.then(|| Part { name: name.to_vec(), value: value.to_vec(), score, expiry })
+        Some(Part { name: name.to_vec(), value: value.to_vec(), score, expiry })
+    }
+
+    /// What belongs together in a packed list.
+    fn of_packed(rdb_type: RdbType, group: &[Item<'_>]) -> Option<Part> {
+        let text = |item: &Item<'_>| item.text(&mut itoa::Buffer::new()).to_vec();
+        let mut part = Part { name: text(group.first()?), ..Part::default() };
+        match group {
+            [_, score] if rdb_type.kind() == Kind::Zset => part.score = score.score().ok()?,
+            [_, value] => part.value = text(value),
+            [_, value, expiry] => {
+                part.value = text(value);
+                part.expiry = Some(expiry.int("expiry").ok()?).filter(|at| *at != 0);
+            }
+            _ => {}
+        }
+        Some(part)
     }
 
     fn element(&self, kind: Kind) -> Element<'_> {
@@ -90,17 +96,43 @@ impl Part {
     }
 }
 
-/// The elements of a collection.
+/// The elements of a collection that are known to be as they were saved; none for layouts of which nothing is known.
 fn parts(value: Value<'_>, scratch: &mut Scratch) -> Vec<Part> {
+    use RdbType::*;
+    let mut cur = Cursor::new(value.bytes);
     let mut parts = Vec::new();
-    // What can't be read any further has been mended as far as it can be.
-    let _ = value.each_dyn(scratch, &mut |element| Ok(parts.extend(Part::of(element, value.rdb_type))));
+    match value.rdb_type {
+        ListZiplist | ZsetZiplist | HashZiplist | SetListpack | ZsetListpack | HashListpack | HashListpackExPreGa => {
+            packed(value.rdb_type, plain(&mut cur), &mut parts);
+        }
+        HashListpackEx => {
+            // No field goes before the first that is said to go: either may be what was damaged.
+            let first = cur.i64_le().unwrap_or(i64::MAX);
+            packed(value.rdb_type, plain(&mut cur), &mut parts);
+            parts.retain(|part| part.expiry.is_none_or(|at| at >= first));
+        }
+        // It ends where a node's own length can't be read.
+        ListQuicklist | ListQuicklist2 => drop(nodes(value.rdb_type, &mut cur, &mut parts)),
+        SetIntset => {
+            let members = intset::salvage(plain(&mut cur)).into_iter();
+            parts.extend(members.map(|n| Part { name: n.to_string().into_bytes(), ..Part::default() }));
+        }
+        row if rows::is_row(row) => {
+            let bytes = rows::without_bad(value, scratch).unwrap_or_default();
+            let sound = Value { bytes: &bytes, ..value };
+            let _ = sound.each_dyn(scratch, &mut |element| Ok(parts.extend(Part::of(element))));
+        }
+        _ => {}
+    }
+    let expiries = field_expiry(value.rdb_type);
+    parts.retain(|part| !part.score.is_nan() && part.expiry.is_none_or(|at| expiries.contains(&at)));
+    if matches!(value.rdb_type, ZsetZiplist | ZsetListpack) {
+        strike_disordered(&mut parts);
+    }
+    if value.kind() != Kind::List {
+        strike_contradictions(&mut parts);
+    }
     parts
-}
-
-/// Whether servers save the elements in ascending order.
-fn is_ordered(rdb_type: RdbType) -> bool {
-    matches!(rdb_type, RdbType::ZsetZiplist | RdbType::ZsetListpack)
 }
 
 /// Leaves out what may be out of its place.
@@ -137,121 +169,63 @@ fn entries(value: Value<'_>, values: &mut ValueBuf) -> Option<u64> {
     taken.ok().map(|()| kept)
 }
 
-/// The value without what can't be read of it; `None` for layouts of which nothing is certain then.
-fn mended(value: Value<'_>, scratch: &mut Scratch) -> Option<Vec<u8>> {
-    use RdbType::*;
-    let mut cur = Cursor::new(value.bytes);
-    let mut out = Vec::new();
-    match value.rdb_type {
-        ListZiplist | ZsetZiplist | HashZiplist | SetListpack | ZsetListpack | HashListpack | HashListpackExPreGa => {
-            packed(value.rdb_type, &mut cur, &mut out)?;
-        }
-        HashListpackEx => {
-            out.extend_from_slice(cur.take(8).ok()?);
-            packed(value.rdb_type, &mut cur, &mut out)?;
-        }
-        ListQuicklist | ListQuicklist2 => nodes(value.rdb_type, &mut cur, &mut out)?,
-        SetIntset => {
-            let mut set = Vec::new();
-            intset::write(&intset::salvage(plain(&mut cur)?), &mut set);
-            write_raw(&set, &mut out);
-        }
-        other if rows::is_row(other) => return rows::without_bad(value, scratch),
-        _ => return None,
-    }
-    Some(out)
-}
-
-/// Appends what is left of a packed list.
-fn packed(rdb_type: RdbType, cur: &mut Cursor<'_>, out: &mut Vec<u8>) -> Option<()> {
-    write_raw(left(rdb_type, plain(cur)?).finish(), out);
-    Some(())
-}
-
 /// A string that is not compressed: what is damaged in a compressed one shows wherever it is referred to.
-fn plain<'a>(cur: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    match Str::read(cur).ok()? {
-        Str::Raw(bytes) => Some(bytes),
-        Str::Int(_) | Str::Lzf { .. } => None,
+fn plain<'a>(cur: &mut Cursor<'a>) -> &'a [u8] {
+    match Str::read(cur) {
+        Ok(Str::Raw(bytes)) => bytes,
+        _ => b"",
     }
 }
 
-/// What is left of a packed list.
-fn left(rdb_type: RdbType, blob: &[u8]) -> PackedBuilder {
+fn is_ziplist(rdb_type: RdbType) -> bool {
     use RdbType::*;
-    let step = match rdb_type {
-        ZsetZiplist | HashZiplist | ZsetListpack | HashListpack => 2,
-        HashListpackEx | HashListpackExPreGa => 3,
+    matches!(rdb_type, ListZiplist | ListQuicklist | ZsetZiplist | HashZiplist)
+}
+
+/// Takes what is left of a packed list.
+fn packed(rdb_type: RdbType, blob: &[u8], parts: &mut Vec<Part>) {
+    let step = match (rdb_type, rdb_type.kind()) {
+        (RdbType::HashListpackEx | RdbType::HashListpackExPreGa, _) => 3,
+        (_, Kind::Zset | Kind::Hash) => 2,
         _ => 1,
     };
-    let is_ziplist = matches!(rdb_type, ListZiplist | ListQuicklist | ZsetZiplist | HashZiplist);
-    let mut list = match is_ziplist {
-        true => PackedBuilder::Ziplist(ziplist::Builder::default()),
-        false => PackedBuilder::Listpack(listpack::Builder::default()),
-    };
-    list.clear();
-    let mut keep = |group: &[Item<'_>]| {
-        let is_sound = match (rdb_type, group) {
-            (ZsetZiplist | ZsetListpack, [_, score]) => score.score().is_ok(),
-            (HashListpackEx | HashListpackExPreGa, [_, _, expiry]) => expiry.int("expiry").is_ok(),
-            _ => true,
-        };
-        let mut buf = itoa::Buffer::new();
-        group.iter().filter(|_| is_sound).for_each(|item| list.push(item.text(&mut buf)));
-    };
-    match is_ziplist {
+    let mut keep = |group: &[Item<'_>]| parts.extend(Part::of_packed(rdb_type, group));
+    match is_ziplist(rdb_type) {
         true => ziplist::salvage(blob, step, &mut keep),
         false => listpack::salvage(blob, step, &mut keep),
     }
-    list
 }
 
-/// Appends what is left of the nodes of a list.
-fn nodes(rdb_type: RdbType, cur: &mut Cursor<'_>, out: &mut Vec<u8>) -> Option<()> {
+/// Takes what is left of the nodes of a list. One that is damaged and compressed is lost as a whole.
+fn nodes(rdb_type: RdbType, cur: &mut Cursor<'_>, parts: &mut Vec<Part>) -> Result<()> {
     const PLAIN: u64 = 1;
     const PACKED: u64 = 2;
-    let (mut count, mut all, mut buf) = (0, Vec::new(), Vec::new());
-    for _ in 0..cur.length().ok()? {
-        let container = if rdb_type == RdbType::ListQuicklist2 { cur.length().ok()? } else { PACKED };
-        let string = Str::read(cur).ok()?;
-        // A node whose compression is damaged is lost as a whole.
+    let mut buf = Vec::new();
+    for _ in 0..cur.length()? {
+        let container = if rdb_type == RdbType::ListQuicklist2 { cur.length()? } else { PACKED };
+        let string = Str::read(cur)?;
         let Ok(blob) = string.decode(&mut buf) else { continue };
-        let mut list;
-        let node = match (container, string) {
-            (PLAIN, _) => blob,
-            (PACKED, _) if is_whole(rdb_type, blob) => blob,
-            (PACKED, Str::Raw(_)) => {
-                list = left(rdb_type, blob);
-                if list.is_empty() { b"" } else { list.finish() }
-            }
-            _ => b"",
-        };
-        if node.is_empty() {
-            continue;
+        match (container, string) {
+            (PLAIN, _) if !blob.is_empty() => parts.extend(Part::of(Element::Item(blob))),
+            (PACKED, Str::Raw(_)) => packed(rdb_type, blob, parts),
+            (PACKED, _) if is_whole(rdb_type, blob) => packed(rdb_type, blob, parts),
+            _ => {}
         }
-        if rdb_type == RdbType::ListQuicklist2 {
-            length::write(container, &mut all);
-        }
-        write_raw(node, &mut all);
-        count += 1;
     }
-    length::write(count, out);
-    out.extend_from_slice(&all);
-    Some(())
+    Ok(())
 }
 
-/// Whether a node can be read to its end, and is not empty.
+/// Whether a packed list can be read to its end.
 fn is_whole(rdb_type: RdbType, blob: &[u8]) -> bool {
-    let list = match rdb_type {
-        RdbType::ListQuicklist => Ziplist::new(blob).map(Packed::Ziplist),
-        _ => Listpack::new(blob).map(Packed::Listpack),
+    let list = match is_ziplist(rdb_type) {
+        true => Ziplist::new(blob).map(Packed::Ziplist),
+        false => Listpack::new(blob).map(Packed::Listpack),
     };
     let Ok(mut list) = list else { return false };
-    let mut found = 0;
     loop {
         match list.next_item() {
-            Ok(Some(_)) => found += 1,
-            Ok(None) => return found > 0,
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
             Err(_) => return false,
         }
     }

@@ -1,16 +1,20 @@
 //! Collections that are saved as a row of elements, each with its own lengths: which elements are sound, and where they go
 //! on behind one whose length is damaged.
 
-use crate::codec::{Cursor, Str, double, length, opcode};
+use crate::codec::{Cursor, Str, double, length};
 use crate::error::Result;
 use crate::model::{
     Origin,
     RdbType::{self, *},
     Scratch, Value,
 };
+use crate::rdb::key_span;
 
 /// So many elements may have stood where the damage is: ten bytes hit no more that follow each other.
 const LOST: usize = 6;
+
+/// In shorter rows the right number of elements may lead to the end by chance.
+const SHORTEST: u64 = 32;
 
 /// Larger values take more memory to look at than a repair is to take.
 const LARGEST: usize = 8 << 20;
@@ -78,20 +82,11 @@ pub(super) fn without_bad(value: Value<'_>, scratch: &mut Scratch) -> Option<Vec
 /// The record of a key with such a row that these bytes begin and end with, but in which a length is damaged: without
 /// what may be damaged; and how many elements it is said to have.
 pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<(Vec<u8>, u64)> {
-    let mut cur = Cursor::new(raw);
-    let rdb_type = loop {
-        match cur.u8().ok()? {
-            opcode::EXPIRETIME_MS => drop(cur.take(8).ok()?),
-            opcode::EXPIRETIME => drop(cur.take(4).ok()?),
-            opcode::IDLE => drop(cur.length().ok()?),
-            opcode::FREQ => drop(cur.u8().ok()?),
-            opcode::DRAGONFLY_KEY_MASK.. => return None,
-            code => break RdbType::resolve(code, origin).filter(|found| is_row(*found))?,
-        }
-    };
-    Str::skip(&mut cur).ok()?;
-    let (value, said) = around_damage(rdb_type, cur.rest())?;
-    Some(([cur.since(0), &value].concat(), said))
+    let key = key_span(raw).ok()?;
+    let rdb_type = RdbType::resolve(raw[key.start - 1], origin).filter(|found| is_row(*found))?;
+    let (before, value) = raw.split_at(key.end);
+    let (value, said) = around_damage(rdb_type, value)?;
+    Some(([before, &value].concat(), said))
 }
 
 /// Of a row that ends where these bytes do, but in which a length is damaged: the elements before and behind that place.
@@ -100,7 +95,7 @@ pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<(Vec<u
 /// to be: only what is sound in all of these ways is kept.
 fn around_damage(rdb_type: RdbType, bytes: &[u8]) -> Option<(Vec<u8>, u64)> {
     let mut cur = Cursor::new(bytes);
-    let (head, said) = head(rdb_type, &mut cur).filter(|_| bytes.len() <= LARGEST)?;
+    let (head, said) = head(rdb_type, &mut cur).filter(|(_, said)| *said >= SHORTEST && bytes.len() <= LARGEST)?;
     let chains = Chains::new(rdb_type, bytes, cur.pos());
     let (before, behind) = chains.sides(usize::try_from(said).ok()?)?;
     // Bytes that were overwritten in a row may begin in the element before the one whose length they hit.
@@ -217,5 +212,62 @@ impl<'a> Chains<'a> {
             }
         }
         a
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::string::write_raw;
+
+    /// Fields and values, all different.
+    fn sound() -> (Vec<Vec<u8>>, Vec<u8>) {
+        let mut pairs = Vec::new();
+        for i in 0..200 {
+            let mut pair = Vec::new();
+            write_raw(format!("field:{i}").as_bytes(), &mut pair);
+            write_raw(format!("{i}{}", "v".repeat(i % 90)).as_bytes(), &mut pair);
+            pairs.push(pair);
+        }
+        let all: Vec<&[u8]> = pairs.iter().map(Vec::as_slice).collect();
+        let row = joined(b"", 200, &all);
+        (pairs, row)
+    }
+
+    #[test]
+    fn whatever_length_is_damaged_what_is_kept_was_there() {
+        let (pairs, row) = sound();
+        let (mut at, mut all_kept) = (2, 0);
+        for pair in &pairs {
+            let name = usize::from(row[at]) + 1;
+            for damaged in [at, at + name] {
+                for pattern in [1, 2, 0x10, 0x24, 0x40, 0x55] {
+                    let mut bad = row.clone();
+                    bad[damaged] ^= pattern;
+                    let Some((left, said)) = around_damage(Hash, &bad) else { continue };
+                    let mut cur = Cursor::new(&left);
+                    let (_, count) = head(Hash, &mut cur).unwrap();
+                    for _ in 0..count {
+                        let start = cur.pos();
+                        step(Hash, &mut cur).unwrap();
+                        assert!(pairs.iter().any(|pair| pair == cur.since(start)), "byte {damaged} ^ {pattern}");
+                    }
+                    assert!(cur.is_empty() && said == 200);
+                    all_kept += count;
+                }
+            }
+            at += pair.len();
+        }
+        assert!(all_kept > 200 * 2 * 6 * 180, "{all_kept} elements kept in all");
+    }
+
+    #[test]
+    fn of_bytes_that_are_no_row_nothing_is_kept() {
+        let (_, row) = sound();
+        assert!(around_damage(Hash, &row[..row.len() / 2]).is_none());
+        for len in 0..40 {
+            assert!(around_damage(Set, &vec![0xff; len]).is_none());
+            assert!(record_around_damage(&vec![4; len], &Origin::from_header(b"REDIS0009").unwrap()).is_none());
+        }
     }
 }
