@@ -221,12 +221,5 @@ fn is_whole(rdb_type: RdbType, blob: &[u8]) -> bool {
         true => Ziplist::new(blob).map(Packed::Ziplist),
         false => Listpack::new(blob).map(Packed::Listpack),
     };
-    let Ok(mut list) = list else { return false };
-    loop {
-        match list.next_item() {
-            Ok(Some(_)) => {}
-            Ok(None) => return true,
-            Err(_) => return false,
-        }
-    }
+    list.and_then(Packed::count).is_ok()
 }

@@ -71,7 +71,7 @@ pub(super) fn without_bad(value: Value<'_>, scratch: &mut Scratch) -> Option<Vec
         }
         let element = cur.since(start);
         let alone = joined(head, 1, &[element]);
-        if (Value { bytes: &alone, ..value }).each(scratch, |_| Ok(())).is_ok() {
+        if (Value { bytes: &alone, ..value }).verify(scratch).is_ok() {
             row.extend_from_slice(element);
             kept += 1;
         }
