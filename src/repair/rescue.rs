@@ -106,9 +106,10 @@ fn parts(value: Value<'_>, scratch: &mut Scratch) -> Vec<Part> {
             packed(value.rdb_type, plain(&mut cur), &mut parts);
         }
         HashListpackEx => {
-            // When the first field goes is made out anew.
-            let blob = cur.take(8).map_or(b"".as_slice(), |_| plain(&mut cur));
-            packed(value.rdb_type, blob, &mut parts);
+            // No field goes before the first that is said to go: either may be what was damaged.
+            let first = cur.i64_le().unwrap_or(i64::MAX);
+            packed(value.rdb_type, plain(&mut cur), &mut parts);
+            parts.retain(|part| part.expiry.is_none_or(|at| at >= first));
         }
         // It ends where a node's own length can't be read.
         ListQuicklist | ListQuicklist2 => drop(nodes(value.rdb_type, &mut cur, &mut parts)),

@@ -1,16 +1,20 @@
 //! Collections that are saved as a row of elements, each with its own lengths: which elements are sound, and where they go
 //! on behind one whose length is damaged.
 
-use crate::codec::{Cursor, Str, double, length, opcode};
+use crate::codec::{Cursor, Str, double, length};
 use crate::error::Result;
 use crate::model::{
     Origin,
     RdbType::{self, *},
     Scratch, Value,
 };
+use crate::rdb::key_span;
 
 /// So many elements may have stood where the damage is: ten bytes hit no more that follow each other.
 const LOST: usize = 6;
+
+/// In shorter rows the right number of elements may lead to the end by chance.
+const SHORTEST: u64 = 32;
 
 /// Larger values take more memory to look at than a repair is to take.
 const LARGEST: usize = 8 << 20;
@@ -78,20 +82,11 @@ pub(super) fn without_bad(value: Value<'_>, scratch: &mut Scratch) -> Option<Vec
 /// The record of a key with such a row that these bytes begin and end with, but in which a length is damaged: without
 /// what may be damaged; and how many elements it is said to have.
 pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<(Vec<u8>, u64)> {
-    let mut cur = Cursor::new(raw);
-    let rdb_type = loop {
-        match cur.u8().ok()? {
-            opcode::EXPIRETIME_MS => drop(cur.take(8).ok()?),
-            opcode::EXPIRETIME => drop(cur.take(4).ok()?),
-            opcode::IDLE => drop(cur.length().ok()?),
-            opcode::FREQ => drop(cur.u8().ok()?),
-            opcode::DRAGONFLY_KEY_MASK.. => return None,
-            code => break RdbType::resolve(code, origin).filter(|found| is_row(*found))?,
-        }
-    };
-    Str::skip(&mut cur).ok()?;
-    let (value, said) = around_damage(rdb_type, cur.rest())?;
-    Some(([cur.since(0), &value].concat(), said))
+    let key = key_span(raw).ok()?;
+    let rdb_type = RdbType::resolve(raw[key.start - 1], origin).filter(|found| is_row(*found))?;
+    let (before, value) = raw.split_at(key.end);
+    let (value, said) = around_damage(rdb_type, value)?;
+    Some(([before, &value].concat(), said))
 }
 
 /// Of a row that ends where these bytes do, but in which a length is damaged: the elements before and behind that place.
@@ -100,7 +95,7 @@ pub(super) fn record_around_damage(raw: &[u8], origin: &Origin) -> Option<(Vec<u
 /// to be: only what is sound in all of these ways is kept.
 fn around_damage(rdb_type: RdbType, bytes: &[u8]) -> Option<(Vec<u8>, u64)> {
     let mut cur = Cursor::new(bytes);
-    let (head, said) = head(rdb_type, &mut cur).filter(|_| bytes.len() <= LARGEST)?;
+    let (head, said) = head(rdb_type, &mut cur).filter(|(_, said)| *said >= SHORTEST && bytes.len() <= LARGEST)?;
     let chains = Chains::new(rdb_type, bytes, cur.pos());
     let (before, behind) = chains.sides(usize::try_from(said).ok()?)?;
     // Bytes that were overwritten in a row may begin in the element before the one whose length they hit.
