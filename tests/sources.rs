@@ -72,9 +72,11 @@ fn every_form_of_a_dump_arrives() {
 
 #[test]
 fn append_only_files_arrive() {
-    let mut old = installed("redis-6.2.14").start_as(&["--appendonly", "yes", "--aof-use-rdb-preamble", "yes"]);
+    // Which waits for no busy disk before it writes.
+    let at_once = ["--appendonly", "yes", "--appendfsync", "no"];
+    let mut old = installed("redis-6.2.14").start_as(&[&at_once[..], &["--aof-use-rdb-preamble", "yes"]].concat());
     old.ask("SET early 1", &[]);
-    for (name, mut server) in [("a directory", filled(&["--appendonly", "yes"])), ("a file", old)] {
+    for (name, mut server) in [("a directory", filled(&at_once)), ("a file", old)] {
         server.rewrite_aof();
         server.ask("RPUSH list after the rewrite", &[]);
         server.ask("DEL set", &[]);

@@ -1,6 +1,6 @@
 //! Whether the size hints of the databases are true: what servers reserve memory by, and a sign of keys that are gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Error;
 use crate::model::{Dialect, Origin};
@@ -70,10 +70,10 @@ impl Sizes {
         if !matches!(origin.dialect, Dialect::Redis | Dialect::Valkey) {
             return Vec::new();
         }
-        let mut lies = Vec::new();
+        let (mut lies, mut seen) = (Vec::new(), BTreeSet::new());
         for (i, (db, hint, at)) in self.hints.iter().enumerate() {
             let found = self.found.get(db).copied().unwrap_or_default();
-            let e = if self.hints[..i].iter().any(|(other, ..)| other == db) {
+            let e = if !seen.insert(*db) {
                 Error::malformed(format!("size hint: database {db} has one already"))
             } else if *hint != found && *hint != self.section[i] {
                 let (said, there) = (in_words(*hint), in_words(found));

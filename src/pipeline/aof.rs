@@ -158,6 +158,8 @@ impl Loading {
 
     fn add(&mut self, path: &Path, role: Option<Role>, name: &str, plain: Plain) -> Result<()> {
         self.dataset.start_file();
+        // What is typed is repaired by whoever typed it.
+        let is_typed = Form::of(&plain.start) == Some(Form::Typed);
         let mut found = FileSurvey::read(path, role, name, plain, self)?;
         match &self.survey {
             Some(survey) => {
@@ -169,7 +171,7 @@ impl Loading {
             }
             None => match found.damage.take() {
                 // What helps against a file that ends in the middle, as one does whose server was killed.
-                Some(e) if found.dump > 0 || !found.has_dump => {
+                Some(e) if found.dump > 0 || !found.has_dump && !is_typed => {
                     let sound_to = found.sound_to;
                     Err(e.noting(format!("the file is sound up to byte {sound_to}; 'rdbkit repair' cuts it there")))
                 }

@@ -150,8 +150,8 @@ impl Report {
 
     /// Keys that the databases are said to have had beyond those that are kept or were left out for nothing.
     pub fn missing(&self) -> u64 {
-        let sum: u64 = self.expected.iter().map(|(_, said, kept)| said.saturating_sub(*kept)).sum();
-        sum.saturating_sub(self.dropped)
+        let of_each = self.expected.iter().map(|(_, said, kept)| said.saturating_sub(*kept));
+        of_each.fold(0, u64::saturating_add).saturating_sub(self.dropped)
     }
 }
 

@@ -43,7 +43,9 @@ impl<'r> Stitcher<'r> {
         self.report.gaps += outcome.gaps;
         self.report.trimmed += outcome.trimmed;
         for (db, keys) in &outcome.hints {
-            self.sizes.entry(*db).or_default().0 += keys;
+            // A hint may say anything.
+            let said = &mut self.sizes.entry(*db).or_default().0;
+            *said = said.saturating_add(*keys);
         }
         for left in outcome.left.drain(..) {
             self.tell(&left)?;

@@ -188,14 +188,6 @@ impl Dataset {
         Ok(())
     }
 
-    /// That nothing is left open where the commands of a file end.
-    pub fn end_of_commands(&self) -> Result<()> {
-        match &self.queue {
-            Some((offset, _)) => Err(Error::unsupported("MULTI: no EXEC follows").at(*offset)),
-            None => Ok(()),
-        }
-    }
-
     /// The commands are those of a server from 7.0 on, which differ a little.
     pub fn is_recent(&mut self) {
         self.claims_gone = false;
