@@ -29,10 +29,10 @@ impl Random {
 }
 
 /// Every key of a dump with all that belongs to it.
-type Keys = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
+pub(crate) type Keys = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
 
 /// The keys, and where the records of keys begin, with their databases.
-fn keys(bytes: &[u8]) -> Option<(Keys, Vec<(usize, u64)>)> {
+pub(crate) fn keys(bytes: &[u8]) -> Option<(Keys, Vec<(usize, u64)>)> {
     let mut reader = Reader::new(Box::new(Cursor::new(bytes.to_vec()))).ok()?;
     reader.verify(false);
     let (mut keys, mut starts, mut prints) = (Keys::new(), Vec::new(), Fingerprinter::default());
@@ -136,10 +136,10 @@ impl Tally {
 }
 
 /// A place for damaged and repaired files.
-struct Bench(TempDir);
+pub(crate) struct Bench(TempDir);
 
 impl Bench {
-    fn new() -> Bench {
+    pub(crate) fn new() -> Bench {
         Bench(folder())
     }
 
@@ -159,6 +159,12 @@ impl Bench {
         !verdict.is_ok_and(|verdict| verdict.sound() == Some(true))
     }
 
+    /// Repairs these bytes; nothing, where nothing can be made of them.
+    pub(crate) fn repair_of(&self, damaged: &[u8]) -> Option<Vec<u8>> {
+        std::fs::write(self.damaged(), damaged).unwrap();
+        self.repair().map(|_| read(&self.repaired()))
+    }
+
     /// Repairs the damaged file; nothing, where nothing can be made of it.
     fn repair(&self) -> Option<Report> {
         let repair = Repair::open(&self.damaged(), Repairs::default()).ok()?;
@@ -176,12 +182,11 @@ impl Bench {
             if variant.bytes == bytes {
                 continue;
             }
-            std::fs::write(self.damaged(), &variant.bytes).unwrap();
+            let repaired = self.repair_of(&variant.bytes);
             let tally = tallies.entry(variant.damage).or_default();
             tally.variants += 1;
             let is_found = self.is_found();
             tally.found += u64::from(is_found);
-            let repaired = self.repair().map(|_| read(&self.repaired()));
             let after = repaired.as_ref().map(|bytes| keys(bytes).expect("what was repaired can be read").0);
             let after = after.unwrap_or_default();
             let lost = damaged_keys(&starts, bytes.len(), &variant);

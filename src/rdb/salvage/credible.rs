@@ -21,6 +21,9 @@ pub(super) const DATABASES: u64 = 16;
 
 /// The evidence that is enough where the end of the file follows.
 const ENOUGH: u32 = 20;
+/// The same for records that would begin within one that has been read: that the file was cut is likelier, and a value may
+/// end where a cut leaves it looking like the end of a dump.
+const ENOUGH_WITHIN: u32 = 32;
 
 /// How many records must follow each other, unless the end of the file does.
 const RECORDS: usize = 3;
@@ -168,6 +171,7 @@ impl Judge {
             return Chain::No;
         }
         let needed = 64 - place.scanned.leading_zeros() + MARGIN;
+        let enough = if place.beyond > 0 { ENOUGH_WITHIN } else { ENOUGH };
         let (mut bits, mut at, mut after) = (0, place.at, 0);
         let mut probe = measure.clone();
         self.path.clear();
@@ -193,7 +197,7 @@ impl Judge {
                 Seen::Short => return Chain::Short,
                 // Nothing is lost by taking this for the end, if all before it is a gap.
                 Seen::End(_) if is_first && place.beyond == 0 => return Chain::Credible(SURE),
-                Seen::End(more) if !is_first && bits + more >= ENOUGH => return Chain::Credible(bits + more),
+                Seen::End(more) if !is_first && bits + more >= enough => return Chain::Credible(bits + more),
                 Seen::Cut if bits >= SURE && after >= RECORDS => return Chain::Credible(bits),
                 Seen::End(_) | Seen::Cut | Seen::Nothing => {
                     // No way that leads here leads on.
