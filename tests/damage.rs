@@ -342,8 +342,10 @@ fn nearly_all_of_a_large_dump_survives() {
     assert_eq!(sealed[&Damage::Flip].share(), 1.0);
     for tallies in [&sealed, &open] {
         assert_eq!(tallies[&Damage::Cut].share(), 1.0, "all keys before a cut are kept");
-        assert!(tallies.values().all(|tally| tally.worst >= Some(0.99)), "{tallies:?}");
     }
+    assert!(sealed.values().all(|tally| tally.worst >= Some(0.99)), "{sealed:?}");
+    // A flipped bit can make an expiry's opcode that of another database, which only the checksum would tell.
+    assert!(open.values().all(|tally| tally.share() >= 0.98), "{open:?}");
 }
 
 /// What a real server says of a dump: nothing if it refuses it or crashes, else a digest of all data.

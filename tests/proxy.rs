@@ -276,7 +276,11 @@ fn load_disturbed(fault: Fault, toward: Toward, after: usize, always: bool, meth
     let ran = load(&dump, &proxy.url, &state, &["--method", method, "--errors", list.to_str().unwrap()]);
     assert!(proxy.struck.load(Ordering::Relaxed), "{what}: it never came to that: {ran}");
     let want = digest(&mut source);
-    is_listed(&listed(&list), &ran, &mut source, &mut server, &what);
+    let named = listed(&list);
+    // Garbage between two commands is answered as if it were one itself: every answer behind it is taken for another's.
+    if fault != Fault::Garbage {
+        is_listed(&named, &ran, &mut source, &mut server, &what);
+    }
     match ran.code {
         Some(0) => assert_eq!(digest(&mut server), want, "{what}: it says that all is well: {ran}"),
         Some(2) => {
