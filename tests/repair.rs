@@ -113,8 +113,9 @@ fn a_cut_costs_no_key_before_it_and_makes_none() {
             }
         }
     }
-    // In full, of all cuts of all dumps, one is known to make a key of what is left of a stream (8.10.2, at 9330).
-    assert!(wrong.len() <= usize::from(is_full()), "{} cuts:\n{}", wrong.len(), wrong.join("\n"));
+    // Of all cuts of all dumps, one is known to make a key of what is left of a stream.
+    wrong.retain(|cut| !cut.starts_with("redis-8.10.2/small cut at 9330: 68 of 68 keys, 69 in all"));
+    assert!(wrong.is_empty(), "{} cuts:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Keys enough that two are easily told from what is no key, and one among them that is not sound.
