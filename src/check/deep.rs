@@ -117,7 +117,7 @@ impl Deep {
                     1
                 }
                 1 => 1,
-                2 => count(packed(value.rdb_type, blob)?)?,
+                2 => packed(value.rdb_type, blob)?.count()?,
                 n => return Err(Error::malformed(format!("list: unknown node container {n}"))),
             };
             if found == 0 && nodes > 1 {
@@ -269,14 +269,6 @@ fn packed(rdb_type: RdbType, blob: &[u8]) -> Result<Packed<'_>> {
         RdbType::ListQuicklist2 => Packed::Listpack(Listpack::new(blob)?),
         _ => Packed::Ziplist(Ziplist::new(blob)?),
     })
-}
-
-fn count(mut list: Packed<'_>) -> Result<u64> {
-    let mut n = 0;
-    while list.next_item()?.is_some() {
-        n += 1;
-    }
-    Ok(n)
 }
 
 /// Slots stand in ascending order, and there is one at least.

@@ -1,6 +1,7 @@
 //! Intset: `width:u32le n:u32le`, then n signed little-endian integers in ascending order (`intset.c`).
 
 use super::Cursor;
+use super::item::CLOSE;
 use super::order::certain;
 use crate::error::{Error, Result};
 
@@ -44,8 +45,6 @@ impl<'a> Intset<'a> {
 /// The members of a damaged intset, without those that are close to a place where something is wrong: its header, or
 /// one that is out of order.
 pub fn salvage(blob: &[u8]) -> Vec<i64> {
-    /// Bytes that were overwritten in a row.
-    const CLOSE: usize = 10;
     let mut cur = Cursor::new(blob);
     let (Ok(said), Ok(n)) = (cur.u32_le(), cur.u32_le()) else { return Vec::new() };
     let body = cur.rest();

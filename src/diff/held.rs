@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::spill::{read_array, read_bytes, read_number, write_bytes, write_number};
+use super::spill::{
+    eviction_as_numbers, eviction_of_numbers, read_array, read_bytes, read_number, write_bytes, write_number,
+};
 use crate::codec::stream::Version;
 use crate::model::{Entry, Eviction, Origin, RdbType, Value};
 
@@ -23,11 +25,7 @@ pub(super) struct Held {
 impl Held {
     /// Writes an entry down; its origin is to be remembered by whoever wants it back.
     pub(super) fn write(entry: &Entry<'_>, out: &mut Vec<u8>) {
-        let (eviction, of_eviction) = match entry.eviction {
-            Eviction::None => (0, 0),
-            Eviction::Idle(seconds) => (1, seconds),
-            Eviction::Freq(count) => (2, u64::from(count)),
-        };
+        let (eviction, of_eviction) = eviction_as_numbers(entry.eviction);
         let (first, second) = entry.mask.unwrap_or_default();
         out.push(eviction | u8::from(entry.expiry.is_some()) << 2 | u8::from(entry.mask.is_some()) << 3);
         out.push(entry.value.rdb_type.code());
@@ -52,11 +50,7 @@ impl Held {
             db,
             key,
             expiry: (flags & 4 > 0).then_some(expiry),
-            eviction: match flags & 3 {
-                1 => Eviction::Idle(of_eviction),
-                2 => Eviction::Freq(of_eviction as u8),
-                _ => Eviction::None,
-            },
+            eviction: eviction_of_numbers(flags & 3, of_eviction),
             meta,
             mask: (flags & 8 > 0).then_some((first, second)),
             member_expiries,

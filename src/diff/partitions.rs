@@ -1,7 +1,7 @@
 //! Short records of keys, in partitions by the hash of their name.
 
 use super::Options;
-use super::spill::{Spill, read_array, read_number, write_number};
+use super::spill::{Spill, eviction_as_numbers, eviction_of_numbers, read_array, read_number, write_number};
 use crate::codec::stream::Version;
 use crate::error::Result;
 use crate::model::facts::{Class, combine, hash};
@@ -80,11 +80,7 @@ impl Short {
 
     /// Writes it down, in 40 bytes for most keys: what is nothing is not written.
     fn write(&self, out: &mut Vec<u8>) {
-        let (eviction, of_eviction) = match self.eviction {
-            Eviction::None => (0, 0),
-            Eviction::Idle(seconds) => (1, seconds),
-            Eviction::Freq(count) => (2, u64::from(count)),
-        };
+        let (eviction, of_eviction) = eviction_as_numbers(self.eviction);
         let details = [self.expiries, self.seen, self.newer];
         let has = |flag: u8, is_there: bool| if is_there { flag } else { 0 };
         let flags = eviction
@@ -116,11 +112,8 @@ impl Short {
         let content = u128::from_le_bytes(read_array(bytes)?);
         let [flags] = read_array(bytes)?;
         let (size, offset) = (read_number(bytes)?, read_number(bytes)?);
-        let eviction = match flags & 3 {
-            1 => Eviction::Idle(read_number(bytes)?),
-            2 => Eviction::Freq(read_number(bytes)? as u8),
-            _ => Eviction::None,
-        };
+        let of_eviction = if flags & 3 > 0 { read_number(bytes)? } else { 0 };
+        let eviction = eviction_of_numbers(flags & 3, of_eviction);
         let expiry = if flags & EXPIRES > 0 { Some(i64::from_le_bytes(read_array(bytes)?)) } else { None };
         let mut details = [0; 3];
         if flags & DETAILED > 0 {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use crate::error::Result;
+use crate::model::Eviction;
 use crate::pipeline::scratch_file;
 
 /// How many partitions there are: of 100 million short records, one takes 4 MB.
@@ -84,6 +85,24 @@ impl Spill {
         }
         bytes.extend_from_slice(&part.records);
         Ok(bytes)
+    }
+}
+
+/// An eviction attribute as two numbers; 0 is none, and the second says nothing then.
+pub(super) fn eviction_as_numbers(eviction: Eviction) -> (u8, u64) {
+    match eviction {
+        Eviction::None => (0, 0),
+        Eviction::Idle(seconds) => (1, seconds),
+        Eviction::Freq(count) => (2, u64::from(count)),
+    }
+}
+
+/// What [`eviction_as_numbers`] gave.
+pub(super) fn eviction_of_numbers(kind: u8, number: u64) -> Eviction {
+    match kind {
+        1 => Eviction::Idle(number),
+        2 => Eviction::Freq(number as u8),
+        _ => Eviction::None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use super::input::{Input, Plain, name_of, unwrap_all, unwrap_compressed};
+use super::input::{Input, Plain, name_of, open_plain};
 use super::survey::{FileSurvey, SharedSurvey, Visitor};
 use super::{Form, Meter};
 use crate::error::{Error, Result};
@@ -130,7 +130,7 @@ impl Loaded {
         for file in folder.manifest.loaded() {
             let path = folder.path_of(file);
             let name = name_of(&path);
-            let plain = unwrap_all(&path, meter, unwrap_compressed).map_err(|e| e.in_input(&name))?;
+            let plain = open_plain(&path, meter)?;
             loading.add(&path, Some(file.role), &name, plain)?;
         }
         if let Some(survey) = &loading.survey {

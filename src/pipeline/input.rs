@@ -142,14 +142,9 @@ impl Plain {
             return Ok(is_dumps_end);
         }
         let file = MeteredFile { file: file.try_clone()?, meter: Arc::default() };
-        let read_to_end = || -> Result<u64> {
-            let mut reader = Reader::of_file(Arc::new(file), *size, Behind::Left)?;
-            reader.verify(false);
-            let mut batch = reader.batch();
-            while reader.fill(&mut batch)? {}
-            Ok(reader.offset())
-        };
-        match read_to_end() {
+        let end = Reader::of_file(Arc::new(file), *size, Behind::Left)
+            .and_then(|mut reader| reader.skip_to_end().map(|()| reader.offset()));
+        match end {
             Ok(end) => Ok(end == *size),
             // Whoever reads it in earnest will find that, too.
             Err(e) if !matches!(e.kind(), ErrorKind::Io(_)) => Ok(true),
@@ -196,6 +191,11 @@ pub(super) fn unwrap_all(
     Ok(Plain { bytes, start, size, plain, wrappers, meter: meter.clone() })
 }
 
+/// Opens a file, or standard input for `-`, that nothing wraps but compression; errors name it.
+pub(super) fn open_plain(path: &Path, meter: &Arc<Meter>) -> Result<Plain> {
+    unwrap_all(path, meter, unwrap_compressed).map_err(|e| e.in_input(&name_of(path)))
+}
+
 /// An input of text: JSON, commands or CSV, told apart by how it begins.
 pub struct TextInput {
     /// Its bytes.
@@ -210,11 +210,8 @@ pub struct TextInput {
 
 /// Opens a file of text, or standard input for `-`; `meter` counts what is read.
 pub fn open_text(path: &Path, meter: &Arc<Meter>) -> Result<TextInput> {
-    let name = name_of(path);
-    match unwrap_all(path, meter, unwrap_compressed) {
-        Ok(Plain { bytes, size, start, .. }) => Ok(TextInput { bytes, name, size, start }),
-        Err(e) => Err(e.in_input(&name)),
-    }
+    let Plain { bytes, size, start, .. } = open_plain(path, meter)?;
+    Ok(TextInput { bytes, name: name_of(path), size, start })
 }
 
 /// The first bytes of an input, and all of it.
@@ -247,7 +244,7 @@ pub(super) fn unwrap(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
 }
 
 /// Takes one layer of compression off, if there is one.
-pub(super) fn unwrap_compressed(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
+fn unwrap_compressed(mut input: Box<dyn Read + Send>) -> Result<Unwrapped> {
     let mut start = Vec::with_capacity(8);
     (&mut input).take(8).read_to_end(&mut start)?;
     let again = |start: Vec<u8>, input| -> Peeked { Cursor::new(start).chain(input) };

@@ -191,6 +191,7 @@ fn run_threads<S: Source, W: Work<S::Batch>>(
         for (mut worker, mut batch) in jobs {
             let (turns, pool, done) = (&turns, &pool, give_done.clone());
             let work = move || {
+                let _closing = Closing(pool);
                 while let Some(out) = pool.take()
                     && let Some(job) = next_job::<S, W>(turns, &mut worker, &mut batch, out)
                     && done.send(job).is_ok()
@@ -204,10 +205,11 @@ fn run_threads<S: Source, W: Work<S::Batch>>(
             }
         }
         drop(give_done);
+        let closing = Closing(&pool);
         let mut order = Order { waiting: BTreeMap::new(), next: 0, pool: &pool, meter, sink };
         let outcome = work_and_order::<S, W>(&turns, &mut own, batch, &take_done, &mut order);
         // With nothing to take or to give to, the threads that still run come to their end.
-        pool.close();
+        drop(closing);
         drop(take_done);
         (handles.into_iter().map(join).chain([own]).collect(), outcome)
     })
@@ -275,8 +277,11 @@ struct Pool<O> {
     given: Condvar,
 }
 
-impl<O: Default> Pool<O> {
-    fn new(size: usize) -> Pool<O> {
+impl<O> Pool<O> {
+    fn new(size: usize) -> Pool<O>
+    where
+        O: Default,
+    {
         let free = std::iter::repeat_with(O::default).take(size).collect();
         Pool { free: Mutex::new(Some(free)), given: Condvar::new() }
     }
@@ -332,6 +337,16 @@ impl<S: Source> Turns<'_, S> {
     }
 }
 
+/// Where one of the workers ends, or panics, nobody is to wait for outputs any more: there is nothing left to work on, or
+/// nobody who hands them on.
+struct Closing<'p, O>(&'p Pool<O>);
+
+impl<O> Drop for Closing<'_, O> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Hands the outputs to the sink in the order of the file.
 struct Order<'r, O> {
     waiting: BTreeMap<u64, Done<O>>,
@@ -341,7 +356,7 @@ struct Order<'r, O> {
     sink: &'r mut dyn FnMut(&mut O) -> Result<ControlFlow<()>>,
 }
 
-impl<O: Default> Order<'_, O> {
+impl<O> Order<'_, O> {
     /// Takes an output, and hands on those whose turn it is then.
     fn take(&mut self, job: Done<O>) -> Result<ControlFlow<()>> {
         self.waiting.insert(job.seq, job);
@@ -356,5 +371,57 @@ impl<O: Default> Order<'_, O> {
             self.pool.give(job.out);
         }
         Ok(ControlFlow::Continue(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// Numbers without an end.
+    struct Numbers(u64);
+
+    impl Source for Numbers {
+        type Batch = u64;
+
+        fn batch(&self) -> u64 {
+            0
+        }
+
+        fn fill(&mut self, batch: &mut u64) -> Result<bool> {
+            *batch = self.0;
+            self.0 += 1;
+            Ok(true)
+        }
+
+        fn count(_: &u64) -> usize {
+            1
+        }
+    }
+
+    /// Panics at its hundredth number, on whatever thread that is, or on all but this one.
+    struct Panics(u64, Option<thread::ThreadId>);
+
+    impl Work<u64> for Panics {
+        type Output = ();
+
+        fn batch(&mut self, _: &u64, _: &mut ()) -> Result<()> {
+            self.0 += 1;
+            assert!(self.0 < 100 || self.1 == Some(thread::current().id()), "a fault");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_worker_that_panics_ends_it_and_nobody_waits_for_ever() {
+        let own = Some(thread::current().id());
+        for (threads, spared) in [(1, None), (2, None), (4, None), (2, own), (4, own)] {
+            let threads = NonZeroUsize::new(threads).unwrap();
+            let worker = || Panics(0, spared);
+            let run = || run(&mut Numbers(0), threads, &Meter::default(), worker, |()| Ok(ControlFlow::Continue(())));
+            assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "{threads} threads");
+        }
     }
 }

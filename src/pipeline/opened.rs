@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::aof::{AofFolder, Loaded, Start};
 use super::import::{commands_as_dump, csv_as_dump, json_as_dump};
-use super::input::{Input, Plain, name_of, unwrap, unwrap_all, unwrap_compressed};
+use super::input::{Input, Plain, name_of, open_plain, unwrap, unwrap_all};
 use super::survey::{FileSurvey, SharedSurvey, Survey, Visitor};
 use super::{Form, Meter};
 use crate::error::Result;
@@ -85,7 +85,7 @@ impl Opened {
                 for file in folder.manifest.loaded() {
                     let path = folder.path_of(file);
                     let name = name_of(&path);
-                    let plain = unwrap_all(&path, &meter, unwrap_compressed).map_err(|e| e.in_input(&name))?;
+                    let plain = open_plain(&path, &meter)?;
                     files.push(FileSurvey::read(&path, Some(file.role), &name, plain, visitor)?);
                 }
                 Ok(Survey { folder: Some(folder), files })
@@ -133,7 +133,7 @@ fn folder_input(folder: AofFolder, name: &str, meter: Arc<Meter>, survey: Option
     let form = Form::AofDir;
     if let Some((path, role)) = folder.base_alone() {
         let base = name_of(&path);
-        let plain = unwrap_all(&path, &meter, unwrap_compressed).map_err(|e| e.in_input(&base))?;
+        let plain = open_plain(&path, &meter)?;
         if plain.is_dump() && plain.is_dump_alone()? {
             if let Some(survey) = survey {
                 let size = plain.plain_size().unwrap_or_default();

@@ -188,6 +188,14 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Measures all that is left, and looks into nothing; a wrong checksum is no error.
+    pub fn skip_to_end(&mut self) -> Result<()> {
+        self.verify(false);
+        let mut batch = self.batch();
+        while self.fill(&mut batch)? {}
+        Ok(())
+    }
+
     /// Whether a wrong checksum is an error (the default) or only said in [`Reader::end`].
     pub fn verify(&mut self, verify: bool) {
         self.verify = verify;

@@ -138,8 +138,7 @@ fn parts(value: Value<'_>, scratch: &mut Scratch) -> Vec<Part> {
 /// Leaves out what may be out of its place.
 fn strike_disordered(parts: &mut Vec<Part>) {
     let is_certain = certain(parts, |a, b| a.score < b.score || a.score == b.score && a.name < b.name);
-    let mut is_certain = is_certain.into_iter();
-    parts.retain(|_| is_certain.next() == Some(true));
+    retain(parts, is_certain);
 }
 
 /// Leaves out each name that stands twice and does not mean the same: one of the two was another.
@@ -153,6 +152,10 @@ fn strike_contradictions(parts: &mut Vec<Part>) {
             is_kept[first] &= parts[first] == *part;
         }
     }
+    retain(parts, is_kept);
+}
+
+fn retain(parts: &mut Vec<Part>, is_kept: Vec<bool>) {
     let mut is_kept = is_kept.into_iter();
     parts.retain(|_| is_kept.next() == Some(true));
 }
